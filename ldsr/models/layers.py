@@ -1,0 +1,112 @@
+"""The blocks that the autoencoder and the denoiser are built of.
+
+Two normalisations: "group" (GroupNorm over space, as published) and "pixel" (over the channels of
+one pixel only, so that a result does not depend on the size of the picture it is computed in).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PixelNorm(nn.Module):
+    """Layer normalisation over the channels of each pixel: [B, C, H, W] -> [B, C, H, W]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
+
+
+def make_norm(kind: str, channels: int, eps: float) -> nn.Module:
+    """Build a normalisation layer: kind "group" (32 groups) or "pixel"."""
+    if kind == "group":
+        return nn.GroupNorm(min(32, channels), channels, eps=eps)
+    return PixelNorm(channels)
+
+
+class ResBlock(nn.Module):
+    """norm - SiLU - conv, (+ time embedding), norm - SiLU - conv, plus the input.
+
+    Args:
+        channels_in: channels of the input.
+        channels_out: channels of the output; a 1x1 convolution adapts the skip if they differ.
+        embedding: size of the time embedding that is added between the convolutions, or None.
+        norm: "group" or "pixel".
+        eps: of the group normalisation.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        embedding: int | None = None,
+        norm: str = "group",
+        eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.norm1 = make_norm(norm, channels_in, eps)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.embed = nn.Linear(embedding, channels_out) if embedding else None
+        self.norm2 = make_norm(norm, channels_out, eps)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        same = channels_in == channels_out
+        self.skip = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        if self.embed is not None:
+            h = h + self.embed(F.silu(embedding))[:, :, None, None]
+        return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
+
+
+class Attention(nn.Module):
+    """Self-attention over all pixels, fused (never a T x T matrix in memory), with residual.
+
+    `qkv` is laid out head by head: for each head its q, k and v channels.
+    """
+
+    def __init__(
+        self, channels: int, *, heads: int = 1, norm: str = "group", eps: float = 1e-6
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = make_norm(norm, channels, eps)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.proj = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(
+            batch, self.heads, 3, channels // self.heads, height * width
+        )
+        q, k, v = (part.transpose(-1, -2).contiguous() for part in qkv.unbind(2))
+        h = F.scaled_dot_product_attention(q, k, v)
+        return x + self.proj(h.transpose(-1, -2).reshape(batch, channels, height, width))
+
+
+class Upsample(nn.Module):
+    """Twice the size by interpolation ("nearest" or "bilinear"), then a 3x3 convolution."""
+
+    def __init__(self, channels: int, *, mode: str = "nearest") -> None:
+        super().__init__()
+        self.mode = mode
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2, mode=self.mode))
+
+
+def time_embedding(t: Tensor, channels: int) -> Tensor:
+    """Embed time steps as cosines then sines of geometric frequencies: [B] -> [B, channels]."""
+    half = channels // 2
+    steps = torch.arange(half, dtype=torch.float32, device=t.device)
+    angles = t.float()[:, None] * torch.exp(-math.log(10000.0) * steps / half)[None]
+    return torch.cat([angles.cos(), angles.sin()], dim=1)

@@ -1,0 +1,1 @@
+"""The mathematics of diffusion: knows a denoiser only as a function."""
