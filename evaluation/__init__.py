@@ -1,0 +1,1 @@
+"""Judges any method: a method is any function Patch -> Patch. Does not know how it works."""

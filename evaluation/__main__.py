@@ -1,0 +1,104 @@
+"""Command line of the evaluation: scores of several methods on pairs, bicubic beside them."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.aerial import Pair, load_pairs
+from evaluation.fidelity import psnr
+from evaluation.perceptual import Lpips
+from ldsr.data.patch import Patch
+from ldsr.errors import LdsrError, MetricError
+from ldsr.pipeline import Pipeline
+from ldsr.settings import Settings
+
+Method = Callable[[Patch], Patch]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run and return the exit status: 0, or 2 for anything the person can mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        pairs = load_pairs(options.pairs)[:: options.every]
+        rows = compare(pairs, make_methods(options))
+    except LdsrError as error:
+        print(f"evaluation: {error}", file=sys.stderr)
+        return 2
+    for row in rows:
+        print("{method:28} PSNR {psnr:6.2f} dB ({gain:+.2f})  LPIPS {lpips}".format(**row))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        with (options.out / "scores.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    return 0
+
+
+def make_methods(options: argparse.Namespace) -> dict[str, Method]:
+    """Bicubic, then what was asked for, each as a function Patch -> Patch."""
+    pipeline = Pipeline.load(options.weights, device=options.device)
+
+    def method(settings: Settings) -> Method:
+        return lambda patch: pipeline(patch, settings).sr
+
+    table = {"bicubic": method(Settings(base="bicubic", consistency="none"))}
+    for name in options.methods.split(","):
+        if name == "regression":
+            settings = Settings(base="regression", consistency=options.consistency)
+            table["regression"] = method(settings)
+        elif name == "base":
+            for steps in options.steps:
+                settings = Settings(
+                    steps=steps, sampler=options.sampler, eta=options.eta, seed=options.seed,
+                    consistency=options.consistency,
+                )  # fmt: skip
+                table[f"base, {steps} steps {options.sampler}"] = method(settings)
+        elif name != "bicubic":
+            raise MetricError(f"There is no method {name!r}; known are bicubic, regression, base.")
+    return table
+
+
+def compare(pairs: list[Pair], methods: dict[str, Method]) -> list[dict]:
+    """Score each method on each pair; means over the pairs, LPIPS "unavailable" with its reason."""
+    try:
+        lpips, reason = Lpips(), ""
+    except MetricError as error:
+        lpips, reason = None, f"unavailable: {error}"
+    rows: list[dict] = []
+    for name, method in methods.items():
+        pictures = [method(pair.lr).reflectance for pair in pairs]
+        quality = np.mean([psnr(sr, pair.hr) for sr, pair in zip(pictures, pairs, strict=True)])
+        row = {"method": name, "psnr": quality, "gain": quality - rows[0]["psnr"] if rows else 0.0}
+        row["lpips"] = reason
+        if lpips is not None:
+            distance = np.mean([lpips(sr, p.hr) for sr, p in zip(pictures, pairs, strict=True)])
+            row["ratio"] = distance / (rows[0]["distance"] if rows else distance)
+            row["distance"] = distance
+            row["lpips"] = f"{distance:.4f} ({row['ratio']:.3f} x bicubic)"
+        rows.append(row)
+    return rows
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
+    parser.add_argument("--pairs", type=Path, required=True, help=".npz of aerial tiles, 1.2 m")
+    parser.add_argument("--methods", default="bicubic,regression,base")
+    parser.add_argument("--steps", type=int, nargs="+", default=[8])
+    parser.add_argument("--sampler", default="ddim")
+    parser.add_argument("--eta", type=float, default=0.0)
+    parser.add_argument("--consistency", default="psf")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=1, help="take every n-th tile")
+    parser.add_argument("--weights", default="mini")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write scores.csv")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

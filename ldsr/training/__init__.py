@@ -1,0 +1,1 @@
+"""Makes the embedded weights again, from nothing: python -m ldsr.training."""

@@ -1,0 +1,241 @@
+"""How each network of the mini model is trained: regression, then autoencoder, then denoiser."""
+
+import dataclasses
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ldsr.models.latent_sr import LatentSR
+from ldsr.sampling.schedule import Schedule, cosine_schedule
+from ldsr.training import loop, losses
+from ldsr.training.degradation import degrade_randomly
+from ldsr.training.pairs import Pairs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What every recipe works with.
+
+    Attributes:
+        model: the model in training, float32, channels last.
+        pairs: the source of fine reflectance.
+        device: "cpu" or "cuda".
+        batch: pictures to a step.
+        folder: of the checkpoints.
+        perceptual: use LPIPS, whose weights must be at hand (see `losses.Perceptual`).
+    """
+
+    model: LatentSR
+    pairs: Pairs
+    device: str
+    batch: int
+    folder: Path
+    perceptual: bool = True
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Draw fine and degraded reflectance, [B, 4, 64, 64] and [B, 4, 16, 16]."""
+        hr = self.pairs.batch(self.batch)
+        lr = degrade_randomly(hr, self.pairs.generator)
+        return tuple(
+            x.to(self.device).contiguous(memory_format=torch.channels_last) for x in (hr, lr)
+        )
+
+    def autocast(self) -> torch.autocast:
+        """Compute in bfloat16 where that is safe."""
+        return torch.autocast(self.device, dtype=torch.bfloat16)
+
+    def make_perceptual(self) -> losses.Distance:
+        """LPIPS, or zero where it is not wanted."""
+        if not self.perceptual:
+            return lambda sr, hr, generator: sr.new_zeros(())
+        return losses.Perceptual().to(self.device)
+
+    def random(self) -> dict[str, torch.Generator]:
+        """Generators whose state a checkpoint must keep."""
+        return {"pairs": self.pairs.generator}
+
+
+def train_regression(bench: Bench, budget: loop.Budget) -> int:
+    """Train the regression: L1 in the network's range and in reflectance."""
+    model = bench.model
+
+    def loss(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+        hr, lr = bench.draw()
+        with bench.autocast():
+            guide, _ = model.regress(lr)
+        guide, target = guide.float(), model.to_range(hr)
+        pixel = F.l1_loss(guide, target)
+        linear = F.l1_loss(model.to_reflectance(guide), hr)
+        grid = losses.grid_loss(guide, target)
+        return pixel + linear + 0.2 * grid, {"pixel": pixel.item(), "grid": grid.item()}
+
+    return loop.fit(
+        model.regression,
+        loss,
+        budget=budget,
+        checkpoint=bench.folder / "regression.pt",
+        extra=bench.random(),
+    )
+
+
+class AutoencoderLoss:
+    """Pixels, LPIPS, grid, Wasserstein and KL of the autoencoder; late, an adversary as well."""
+
+    def __init__(
+        self, bench: Bench, *, adversary_from: float = 0.7, adversary_weight: float = 0.02
+    ) -> None:
+        self.bench = bench
+        self.perceptual = bench.make_perceptual()
+        self.adversary_from = adversary_from
+        self.adversary_weight = adversary_weight
+        self.critic = losses.PatchCritic().to(bench.device)
+        self.critic_optimiser = torch.optim.AdamW(
+            self.critic.parameters(), lr=2e-4, betas=(0.5, 0.9)
+        )
+
+    def __call__(self, step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+        bench, model = self.bench, self.bench.model
+        hr, lr = bench.draw()
+        target = model.to_range(hr)
+        with torch.no_grad(), bench.autocast():
+            guide = model.regress(lr)[0].float()
+        detail = (target - guide) / model.detail_scale
+        with bench.autocast():
+            mean, log_variance = model.autoencoder.encode(detail)
+            mean, log_variance = mean.float(), log_variance.float()
+            z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+            decoded = model.autoencoder.decode(z, guide)
+        decoded = decoded.float()
+        sr = model.to_reflectance(guide + model.detail_scale * decoded)
+        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+        parts = {
+            "pixel": F.l1_loss(decoded, detail),
+            "lpips": self.perceptual(sr, hr, bench.pairs.generator),
+            "grid": losses.grid_loss(decoded, detail),
+            "wasserstein": losses.wasserstein(decoded, detail),
+        }
+        total = (
+            parts["pixel"]
+            + parts["lpips"]
+            + 0.5 * parts["grid"]
+            + 0.1 * parts["wasserstein"]
+            + 1e-3 * kl
+        )
+        if progress > self.adversary_from:
+            parts["adversary"] = self._adversary(decoded, detail)
+            total = total + self.adversary_weight * parts["adversary"]
+        return total, {"kl": kl.item(), **{name: part.item() for name, part in parts.items()}}
+
+    def _adversary(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Teach the critic one step and return what it says of the decoded detail."""
+        with self.bench.autocast():
+            judged = losses.critic_loss(self.critic(real), self.critic(fake.detach()))
+        self.critic_optimiser.zero_grad(set_to_none=True)
+        judged.float().backward()
+        self.critic_optimiser.step()
+        with self.bench.autocast():
+            return -self.critic(fake).float().mean()
+
+
+def train_autoencoder(bench: Bench, budget: loop.Budget) -> int:
+    """Train the autoencoder to code the detail that the regression's picture lacks."""
+    bench.model.regression.requires_grad_(False)
+    steps = loop.fit(
+        bench.model.autoencoder,
+        AutoencoderLoss(bench),
+        budget=budget,
+        checkpoint=bench.folder / "autoencoder.pt",
+        extra=bench.random(),
+    )
+    measure_statistics(bench)
+    return steps
+
+
+@torch.no_grad()
+def measure_statistics(bench: Bench, *, batches: int = 40) -> None:
+    """Measure mean and standard deviation of latents and condition, to bring both near N(0, 1)."""
+    model, latents, features = bench.model, [], []
+    model.latent_mean.zero_(), model.latent_std.fill_(1)
+    for _ in range(batches):
+        hr, lr = bench.draw()
+        guide, feature = model.regress(lr)
+        latents.append(model.encode(model.to_range(hr), guide))
+        features.append(feature)
+    for name, values in (("latent", torch.cat(latents)), ("cond", torch.cat(features))):
+        getattr(model, f"{name}_mean").copy_(values.mean((0, 2, 3), keepdim=True))
+        getattr(model, f"{name}_std").copy_(values.std((0, 2, 3), keepdim=True))
+
+
+MINI_SCHEDULE = {"length": 1000, "parameterization": "v"}
+"""Arguments of `cosine_schedule` that the mini denoiser is trained with."""
+
+
+class DenoiserLoss:
+    """Velocity loss with a truncated SNR weight; optionally the decoded estimate's L1 and LPIPS.
+
+    In terms of x0 the weight is min(SNR, 5) + 1: high noise keeps its full weight, which few steps
+    need, and the almost clean end does not dominate (after min-SNR, Hang et al. 2023).
+    """
+
+    def __init__(self, bench: Bench, *, decoded: int = 0, lpips_weight: float = 0.5) -> None:
+        self.bench = bench
+        self.decoded = decoded
+        self.lpips_weight = lpips_weight
+        self.schedule: Schedule = cosine_schedule(**MINI_SCHEDULE)
+        self.perceptual = bench.make_perceptual() if decoded else None
+
+    def __call__(self, step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+        bench, model, schedule = self.bench, self.bench.model, self.schedule
+        hr, lr = bench.draw()
+        with torch.no_grad(), bench.autocast():
+            prepared = model.prepare(lr)
+            z = model.encode(model.to_range(hr), prepared.guide.float()).float()
+        generator = bench.pairs.generator
+        strata = (torch.arange(len(z)) + torch.rand(len(z), generator=generator)) / len(z)
+        strata = strata[torch.randperm(len(z), generator=generator)]
+        t = (strata * len(schedule)).long().to(z.device)
+        noise = torch.randn(z.shape, generator=generator).to(z.device)
+        z_t = schedule.add_noise(z, noise, t)
+        with bench.autocast():
+            v = model.denoise(z_t, t, prepared)
+        v = v.float()
+        snr = schedule.log_snr(t).exp().to(z)
+        weight = (snr.clamp(max=5) + 1) / (snr + 1)
+        velocity = (weight[:, None, None, None] * (v - schedule.target(z, noise, t)) ** 2).mean()
+        values = {"velocity": velocity.item()}
+        if not self.decoded:
+            return velocity, values
+        x0, _ = schedule.to_x0_eps(v, z_t, t)
+        n = self.decoded
+        part = dataclasses.replace(prepared, guide=prepared.guide[:n], cond=prepared.cond[:n])
+        with bench.autocast():
+            sr = model.decode(x0[:n], part)
+        sr = sr.float()
+        pixel = F.l1_loss(model.to_range(sr), model.to_range(hr[:n])) / model.detail_scale
+        lpips = self.perceptual(sr, hr[:n], generator)
+        values |= {"pixel": pixel.item(), "lpips": lpips.item()}
+        return velocity + 0.5 * pixel + self.lpips_weight * lpips, values
+
+
+def train_denoiser(bench: Bench, budget: loop.Budget) -> int:
+    """Train the latent denoiser, conditioned on the regression's features."""
+    return _fit_denoiser(bench, budget, DenoiserLoss(bench), "denoiser.pt")
+
+
+def polish_denoiser(bench: Bench, budget: loop.Budget) -> int:
+    """Go on with the denoiser: its decoded estimate must also look like the picture (L1, LPIPS)."""
+    return _fit_denoiser(bench, budget, DenoiserLoss(bench, decoded=bench.batch // 2), "polish.pt")
+
+
+def _fit_denoiser(bench: Bench, budget: loop.Budget, loss: DenoiserLoss, name: str) -> int:
+    bench.model.requires_grad_(False)
+    bench.model.denoiser.requires_grad_(True)
+    return loop.fit(
+        bench.model.denoiser,
+        loss,
+        budget=budget,
+        checkpoint=bench.folder / name,
+        extra=bench.random(),
+    )

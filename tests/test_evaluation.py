@@ -1,0 +1,103 @@
+"""Scores: known answers, and the pairs they are computed on."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.__main__ import compare, main
+from evaluation.aerial import load_pairs, make_pair
+from evaluation.fidelity import psnr
+from evaluation.grid import grid_power
+from evaluation.perceptual import Lpips, stretch
+from ldsr.data.patch import Patch
+from ldsr.errors import MetricError
+
+
+def make_tiles(count: int = 2) -> np.ndarray:
+    """Blocks of 16 px, uint8 [count, 4, 128, 128]."""
+    random = np.random.default_rng(0)
+    blocks = random.integers(40, 220, (count, 4, 8, 8), dtype=np.uint8)
+    return blocks.repeat(16, axis=2).repeat(16, axis=3)
+
+
+def test_psnr_of_a_known_error() -> None:
+    hr = np.full((4, 8, 8), 0.3, np.float32)
+    assert psnr(hr + 0.01, hr) == pytest.approx(40, abs=1e-3)
+
+
+def test_pairs_share_brightness_and_place() -> None:
+    pair = make_pair(make_tiles(1)[0], name="tile")
+    assert pair.lr.size == (16, 16) and pair.hr.shape == (4, 64, 64)
+    assert np.allclose(pair.lr.reflectance.mean((1, 2)), pair.hr.mean((1, 2)), rtol=0.03)
+    flat = make_pair(np.full((4, 128, 128), 100, np.uint8), name="flat")
+    assert np.allclose(flat.lr.reflectance, flat.hr[:, ::4, ::4], rtol=1e-6)
+    turned = make_pair(make_tiles(1)[0][:, ::-1, ::-1], name="turned")
+    assert np.allclose(turned.lr.reflectance, pair.lr.reflectance[:, ::-1, ::-1], atol=1e-6)
+
+
+def test_a_grid_is_seen_and_a_clean_picture_is_clean() -> None:
+    random = np.random.default_rng(1)
+    clean = random.normal(0.2, 0.02, (4, 256, 256)).astype(np.float32)
+    assert grid_power(clean).max() < 2
+    for period, index in ((4, 0), (2, 1)):
+        stripes = 0.01 * np.cos(2 * np.pi * np.arange(256) / period)
+        assert grid_power(clean + stripes)[1, :, index].min() > 5, "horizontal"
+        assert grid_power(clean + stripes)[0].max() < 2, "not vertical"
+        assert grid_power(clean + stripes[:, None])[0, :, index].min() > 5, "vertical"
+
+
+def test_stretch_comes_from_the_reference() -> None:
+    reference = np.linspace(0, 1, 10_000).reshape(1, 100, 100)
+    assert stretch(np.array([[[0.0, 0.5, 1.0, 3.0]]]), reference).ravel() == pytest.approx(
+        [-1, 0, 1, 1], abs=1e-3
+    )
+
+
+def test_missing_perceptual_weights_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(MetricError, match="alexnet"):
+        Lpips()
+
+
+def test_bicubic_is_the_first_row_and_the_yardstick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    pairs = [make_pair(tile, name="made") for tile in make_tiles()]
+
+    def nearest(patch: Patch) -> Patch:
+        fine = patch.reflectance.repeat(4, axis=1).repeat(4, axis=2)
+        return Patch(reflectance=fine, valid=np.ones(fine.shape[1:], bool))
+
+    rows = compare(pairs, {"bicubic": nearest, "same": nearest})
+    expected = np.mean([psnr(nearest(pair.lr).reflectance, pair.hr) for pair in pairs])
+    assert rows[0]["psnr"] == pytest.approx(expected)
+    assert rows[1]["gain"] == 0
+    assert rows[0]["lpips"].startswith("unavailable")
+
+
+def test_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    tiles = tmp_path / "tiles.npz"
+    np.savez(tiles, image=make_tiles())
+    assert main(["--pairs", str(tiles), "--steps", "2", "--out", str(tmp_path / "report")]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"^(bicubic|regression|base)", out, re.M) == ["bicubic", "regression", "base"]
+    assert (tmp_path / "report" / "scores.csv").read_text().count("\n") == 4
+    assert main(["--pairs", str(tmp_path / "none.npz")]) == 2
+    np.savez(tiles, image=make_tiles()[:, :3])
+    assert main(["--pairs", str(tiles)]) == 2
+    assert "expected uint8" in capsys.readouterr().err
+
+
+def test_wrong_tiles_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.npz"
+    path.write_text("no tiles")
+    with pytest.raises(MetricError):
+        load_pairs(path)
