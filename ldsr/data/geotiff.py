@@ -1,0 +1,125 @@
+"""Writes patches and results as cloud-optimised GeoTIFFs, complete or not at all."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import rasterio
+from rasterio.io import MemoryFile
+from rasterio.shutil import copy as raster_copy
+
+from ldsr.data.bands import BANDS, SENTINEL2
+from ldsr.data.patch import Patch
+from ldsr.data.rasters import GDAL_ERRORS, quiet_gdal
+from ldsr.errors import LdsrError, PatchError
+from ldsr.settings import Settings
+
+SOFTWARE = "LDSR Studio 0.1"
+BLOCK = 256
+
+
+class Result(Protocol):
+    """What of a `ldsr.result.SuperResolution` goes into the file."""
+
+    lr: Patch
+    base: Patch
+    sr: Patch
+    settings: Settings
+    weights: str
+    weights_sha256: str
+    residual_before: float
+    residual_after: float
+
+    def run_sheet(self) -> dict:
+        """All that is needed to repeat the run."""
+
+
+def write_geotiff(result: Result, path: str | os.PathLike[str], *, picture: str = "sr") -> Path:
+    """Write a result: four bands of float32 reflectance at 2.5 m, in the bounds of the input.
+
+    Args:
+        result: a `ldsr.result.SuperResolution`.
+        path: the file to write; replaced if it is there.
+        picture: "sr" (the final picture) or "base" (stage 1).
+
+    Returns:
+        The path written.
+
+    Raises:
+        LdsrError: another picture, or a place that cannot be written.
+    """
+    if picture not in ("sr", "base"):
+        raise LdsrError(f"The picture to write is {picture!r}, expected 'sr' or 'base'.")
+    sheet = result.run_sheet()
+    tags = {
+        "picture": picture,
+        "settings": result.settings.to_json(),
+        "weights": result.weights,
+        "weights_sha256": result.weights_sha256,
+        "source": json.dumps(sheet.get("source", {}), sort_keys=True),
+        "residual_before": repr(float(result.residual_before)),
+        "residual_after": repr(float(result.residual_after)),
+        "run_sheet": json.dumps(sheet, sort_keys=True),
+    }
+    patch = result.sr if picture == "sr" else result.base
+    return write_patch(patch, path, tags=tags)
+
+
+def write_patch(
+    patch: Patch, path: str | os.PathLike[str], *, tags: Mapping[str, str] | None = None
+) -> Path:
+    """Write a patch as a tiled, deflated float32 GeoTIFF with overviews (a valid COG).
+
+    Args:
+        patch: the bands become R (B04), G (B03), B (B02), NIR (B08); pixels without data NaN.
+        path: the file to write; replaced if it is there, and only when the new one is complete.
+        tags: text to store with it.
+
+    Returns:
+        The path written.
+
+    Raises:
+        LdsrError: the place cannot be written.
+    """
+    target = Path(path)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with quiet_gdal():
+            _write_cog(patch, unfinished, {"software": SOFTWARE, **(tags or {})})
+        unfinished.replace(target)
+    except GDAL_ERRORS as error:
+        raise PatchError(
+            f"{target.name} cannot be written into {target.parent} ({type(error).__name__}); "
+            "check that the folder exists, may be written and has room."
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return target
+
+
+def _write_cog(patch: Patch, path: Path, tags: Mapping[str, str]) -> None:
+    height, width = patch.size
+    profile = {"driver": "GTiff", "dtype": "float32", "count": len(BANDS), "nodata": np.nan}
+    place = {"crs": patch.crs}
+    if patch.transform is not None:
+        place["transform"] = patch.transform
+    values = np.where(patch.valid, patch.reflectance, np.float32(np.nan))
+    with MemoryFile() as memory:
+        with memory.open(height=height, width=width, **profile, **place) as dataset:
+            dataset.write(values)
+            dataset.descriptions = tuple(f"{band} ({SENTINEL2[band]})" for band in BANDS)
+            dataset.update_tags(**tags)
+        with rasterio.open(memory.name) as dataset:
+            raster_copy(
+                dataset,
+                str(path),
+                driver="COG",
+                compress="deflate",
+                predictor="yes",
+                blocksize=BLOCK,
+                overviews="auto",
+                resampling="average",
+            )

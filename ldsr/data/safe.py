@@ -1,0 +1,186 @@
+"""Sentinel-2 products as ESA ships them: a .SAFE folder, or a zip of one.
+
+Finds the four 10 m bands and reads the product's own scale, offset, baseline and time.
+"""
+
+import dataclasses
+import re
+import xml.etree.ElementTree as ElementTree
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ldsr.data.grid import Window
+from ldsr.data.naming import WANTED, band_named
+from ldsr.data.radiometry import OFFSET_DN, QUANTIFICATION, Hints, newer_baseline
+from ldsr.data.rasters import read_band_files
+from ldsr.data.raw import Raw, utc
+from ldsr.errors import PatchError
+
+METADATA = re.compile(r"(?:^|/)MTD_MSIL(1C|2A)\.xml$")
+_BAND_FILE = re.compile(r"(?:/R10m/[^/]*|/IMG_DATA/[^/]*)_(B02|B03|B04|B08)(?:_10m)?\.jp2$")
+_BAND_IDS = {"B02": "1", "B03": "2", "B04": "3", "B08": "7"}
+MAX_XML = 16 * 2**20
+MAX_BAND_BYTES = 2**30
+MAX_RATIO = 100
+"""JPEG 2000 hardly shrinks in a zip: a file that grows more than this is a zip bomb."""
+MAX_MEMBERS = 10000
+
+
+def is_safe_folder(path: Path) -> bool:
+    """Whether a folder is a Sentinel-2 product, whatever its name."""
+    return any(path.glob("MTD_MSIL*.xml")) or any(path.glob("*.SAFE/MTD_MSIL*.xml"))
+
+
+def read_safe(path: Path, *, window: Window | None) -> Raw:
+    """Read the four 10 m bands of a .SAFE folder.
+
+    Raises:
+        PatchError: as `ldsr.data.reader.read_patch`.
+    """
+    files = sorted([*path.rglob("*.jp2"), *path.glob("**/MTD_MSIL*.xml")])
+    names = {file.relative_to(path).as_posix(): file for file in files}
+
+    def load(name: str) -> bytes:
+        if names[name].stat().st_size > MAX_XML:
+            raise _too_large(name)
+        return names[name].read_bytes()
+
+    return _read_product(list(names), load, lambda name: str(names[name]), window, path.name)
+
+
+def read_safe_zip(path: Path, *, window: Window | None) -> Raw:
+    """Read the four 10 m bands of a zipped .SAFE folder, without unpacking it.
+
+    Raises:
+        PatchError: as `ldsr.data.reader.read_patch`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: info for info in archive.infolist()[:MAX_MEMBERS]}
+
+            def load(name: str) -> bytes:
+                if members[name].file_size > MAX_XML:
+                    raise _too_large(name)
+                with archive.open(name) as file:
+                    return file.read(MAX_XML)
+
+            def address(name: str) -> str:
+                _check_member(members[name])
+                return f"/vsizip/{{{path.resolve()}}}/{name}"
+
+            return _read_product(list(members), load, address, window, path.name)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError):
+        raise PatchError(
+            f"{path.name} is a damaged or protected zip; download it again, or hand in the "
+            "unpacked .SAFE folder."
+        ) from None
+
+
+def _read_product(
+    names: list[str],
+    load: Callable[[str], bytes],
+    address: Callable[[str], str],
+    window: Window | None,
+    what: str,
+) -> Raw:
+    """Read a product from the names of its files and two ways to reach them."""
+    metadata = [name for name in names if METADATA.search(name)]
+    bands: dict[str, str] = {}
+    for name in names:
+        found = _BAND_FILE.search("/" + name)
+        if not found:
+            continue
+        if found[1] in bands:
+            raise PatchError(
+                f"{what} holds {found[1]} more than once; hand in one Sentinel-2 product."
+            )
+        bands[found[1]] = name
+    if len(metadata) != 1:
+        raise PatchError(
+            f"{what} holds {len(metadata)} files MTD_MSIL1C.xml or MTD_MSIL2A.xml, expected one; "
+            "hand in one complete Sentinel-2 .SAFE product, or the four band files themselves."
+        )
+    missing = [band for band in WANTED if band not in bands]
+    if missing:
+        raise PatchError(
+            f"{what} lacks the 10 m band{'s' if len(missing) > 1 else ''} "
+            f"{', '.join(missing)}; download the product again, complete."
+        )
+    facts = product_metadata(load(metadata[0]), what=what)
+    files = [(address(name), Path(name).name) for name in bands.values()]
+    raw = read_band_files(
+        files, bands=[str(band_named(band)) for band in bands], window=window, what=what
+    )
+    return dataclasses.replace(
+        raw,
+        hints=facts[0],
+        acquired=facts[1] or raw.acquired,
+        licence="Copernicus Sentinel data, free and open",
+    )
+
+
+def product_metadata(text: bytes, *, what: str) -> tuple:
+    """Read MTD_MSIL1C.xml or MTD_MSIL2A.xml.
+
+    Args:
+        text: the file.
+        what: the product, as a message names it.
+
+    Returns:
+        Hints (scale, offset, baseline) and the time of acquisition or None.
+
+    Raises:
+        PatchError: not XML, no scale, or different offsets for the four bands.
+    """
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        raise PatchError(
+            f"The metadata of {what} defines entities and is not read; get the "
+            "product from its official source."
+        )
+    try:
+        root = ElementTree.fromstring(text)
+        found = [(element.tag.rpartition("}")[2], element) for element in root.iter()]
+        texts = {tag: (element.text or "").strip() for tag, element in reversed(found)}
+        quantification = texts.get("BOA_QUANTIFICATION_VALUE") or texts.get("QUANTIFICATION_VALUE")
+        offsets = {
+            element.get("band_id"): float(element.text or "nan")
+            for tag, element in found
+            if tag in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
+        }
+        scale = 1 / float(quantification or QUANTIFICATION)
+    except (ElementTree.ParseError, ValueError, ZeroDivisionError):
+        raise PatchError(
+            f"The metadata of {what} is damaged; download the product again."
+        ) from None
+    baseline = texts.get("PROCESSING_BASELINE") or None
+    fallback = OFFSET_DN if newer_baseline(baseline) else 0.0
+    four = {offsets.get(number, fallback) for number in _BAND_IDS.values()}
+    if len(four) > 1 or any(value != value for value in four):
+        raise PatchError(
+            f"The metadata of {what} states different offsets for the four bands "
+            f"({', '.join(f'{value:g}' for value in sorted(four))}), which is not handled; "
+            "use a product as ESA ships it."
+        )
+    level = "top of atmosphere, L1C" if "L1C" in texts.get("PRODUCT_TYPE", "") else "L2A"
+    hints = Hints(
+        scale=scale,
+        offset_dn=four.pop(),
+        baseline=baseline,
+        certain=True,
+        authority=f"the product's metadata ({level})",
+    )
+    return hints, utc(texts.get("PRODUCT_START_TIME") or texts.get("SENSING_TIME"))
+
+
+def _check_member(info: zipfile.ZipInfo) -> None:
+    ratio = info.file_size / max(info.compress_size, 1)
+    if info.file_size > MAX_BAND_BYTES or ratio > MAX_RATIO:
+        raise _too_large(info.filename)
+
+
+def _too_large(name: str) -> PatchError:
+    return PatchError(
+        f"{Path(name).name} would unpack to far more than such a file holds, like a zip bomb; "
+        "get the product from its official source."
+    )
