@@ -1,4 +1,4 @@
-"""Command line of the evaluation: scores of several methods on pairs, bicubic beside them."""
+"""Command line of the evaluation: several methods on pairs or landscapes, bicubic beside them."""
 
 import argparse
 import csv
@@ -10,8 +10,10 @@ import numpy as np
 
 from evaluation.aerial import Pair, load_pairs
 from evaluation.fidelity import psnr
+from evaluation.landscapes import look, save
 from evaluation.perceptual import Lpips
 from ldsr.data.patch import Patch
+from ldsr.data.reader import read_patch
 from ldsr.errors import LdsrError, MetricError
 from ldsr.pipeline import Pipeline
 from ldsr.settings import Settings
@@ -23,20 +25,51 @@ def main(arguments: list[str] | None = None) -> int:
     """Run and return the exit status: 0, or 2 for anything the person can mend."""
     options = _parser().parse_args(arguments)
     try:
-        pairs = load_pairs(options.pairs)[:: options.every]
-        rows = compare(pairs, make_methods(options))
+        if options.pairs:
+            score_pairs(options)
+        else:
+            look_at_landscapes(options)
     except LdsrError as error:
         print(f"evaluation: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def score_pairs(options: argparse.Namespace) -> None:
+    """Print the scores on pairs with a reference, and write scores.csv."""
+    pairs = load_pairs(options.pairs)[:: options.every]
+    rows = compare(pairs, make_methods(options))
     for row in rows:
         print("{method:28} PSNR {psnr:6.2f} dB ({gain:+.2f})  LPIPS {lpips}".format(**row))
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        with (options.out / "scores.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    return 0
+    _write_table(rows, options.out, "scores.csv")
+
+
+def look_at_landscapes(options: argparse.Namespace) -> None:
+    """Print grid and colour shift on real patches, and write the pictures and landscapes.csv."""
+    methods = make_methods(options)
+    rows: list[dict] = []
+    for path in options.landscapes:
+        picture, found = look(read_patch(path), methods)
+        for row in found:
+            print(
+                "{patch:40} {method:24} grid {grid_4px:5.2f} {grid_2px:5.2f}  "
+                "colour shift {colour_shift:.5f}".format(**row)
+            )
+        rows += found
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+            save(picture, options.out / f"{path.stem}.png")
+    _write_table(rows, options.out, "landscapes.csv")
+
+
+def _write_table(rows: list[dict], folder: Path | None, name: str) -> None:
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / name).open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def make_methods(options: argparse.Namespace) -> dict[str, Method]:
@@ -86,7 +119,9 @@ def compare(pairs: list[Pair], methods: dict[str, Method]) -> list[dict]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
-    parser.add_argument("--pairs", type=Path, required=True, help=".npz of aerial tiles, 1.2 m")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--pairs", type=Path, help=".npz of aerial tiles, 1.2 m")
+    what.add_argument("--landscapes", type=Path, nargs="+", help="real Sentinel-2 patches")
     parser.add_argument("--methods", default="bicubic,regression,base")
     parser.add_argument("--steps", type=int, nargs="+", default=[8])
     parser.add_argument("--sampler", default="ddim")
@@ -96,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=int, default=1, help="take every n-th tile")
     parser.add_argument("--weights", default="mini")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write scores.csv")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write tables and pictures")
     return parser
 
 
