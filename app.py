@@ -1,0 +1,88 @@
+"""LDSR Studio: `python app.py` opens the page. Arguments, build_app(pipeline), launch."""
+
+import argparse
+import socket
+import sys
+from typing import Any
+
+
+def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
+    """Build the page around a model and begin to compute the first sample.
+
+    Returns:
+        The page (gradio.Blocks), and the options its `launch` needs (theme, routes).
+    """
+    from ldsr.web import theme  # first: it switches Gradio's analytics off  # isort: skip
+    import gradio as gr
+
+    from ldsr.web.about_tab import build_about
+    from ldsr.web.files import routes
+    from ldsr.web.parts import header
+    from ldsr.web.resolve_tab import build_resolve
+    from ldsr.web.studio import Studio
+    from ldsr.weights import WEIGHTS
+
+    studio = Studio(pipeline)
+    licence = WEIGHTS[pipeline.name].licence if pipeline.name in WEIGHTS else "unknown"
+    with gr.Blocks(title=theme.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        header(pipeline.name, pipeline.device)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Super-resolve"):
+                build_resolve(studio, page)
+            with gr.Tab("About"):
+                build_about(pipeline.name, pipeline.sha256, licence)
+    page.queue(default_concurrency_limit=None)
+    studio.open_first()
+    return page, theme.launch_options() | {"app_kwargs": {"routes": routes(studio)}}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve the page until it is stopped; 2 for what the person can mend."""
+    options = _parser().parse_args(arguments)
+    user, _, password = (options.auth or "").partition(":")
+    if options.auth is not None and not (user and password):
+        return _sorry("--auth needs USER:PASSWORD")
+    host, port = options.host, options.port
+    if not _is_free(host, port):
+        return _sorry(f"{host}:{port} cannot be used (is it in use?); choose another --port")
+    from ldsr.errors import LdsrError
+    from ldsr.pipeline import Pipeline
+
+    try:
+        page, launch = build_app(Pipeline.load(options.weights, device=options.device))
+    except LdsrError as error:
+        return _sorry(str(error))
+    print(f"LDSR Studio: http://{host}:{port}  (Ctrl + C stops it)", flush=True)
+    launch |= {"auth": (user, password) if options.auth else None, "share": options.share}
+    page.launch(server_name=host, server_port=port, **launch)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="app.py", description="Sentinel-2 super-resolution.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--weights", default="mini", help="see `python -m ldsr weights list`")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--share", action="store_true", help="open a public gradio.live link")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask for this name and password")
+    return parser
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _sorry(sentence: str) -> int:
+    print(f"app.py: {sentence}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The pictures and downloads behind the page, as routes of its own server.
+
+Ids in the addresses are random; whoever has none can fetch the sample thumbnails only.
+"""
+
+import functools
+from collections.abc import Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from ldsr import render
+from ldsr.data.samples import list_samples, load_sample
+from ldsr.web.studio import Studio
+from ldsr.web.views import COMPOSITES, Shown
+
+GONE = "This result is no longer kept on the server; run it again to get it back."
+_FOREVER = {"Cache-Control": "private, max-age=86400, immutable"}
+
+
+def routes(studio: Studio) -> list[Route]:
+    """List the routes: thumbnails of samples, pictures and files of a result, previews of a run."""
+
+    @functools.cache
+    def thumb(key: str) -> bytes:
+        return render.encode_png(render.thumbnail(load_sample(key)))
+
+    async def sample(request: Request) -> Response:
+        key = request.path_params["key"]
+        if key not in {sample.key for sample in list_samples()}:
+            return PlainTextResponse("No such sample.", 404)
+        return await _respond(lambda: thumb(key), "image/png")
+
+    async def shown(request: Request) -> Response:
+        found = studio.store.get(request.path_params["key"])
+        if found is None:
+            return PlainTextResponse(GONE, 404)
+        return await _shown(found, request.path_params["name"])
+
+    async def preview(request: Request) -> Response:
+        job = studio.jobs.get(request.path_params["key"])
+        emerging = None if job is None else job.preview
+        name = request.path_params["name"].rpartition("-")[2].removesuffix(".png")
+        if emerging is None or name not in COMPOSITES:
+            return Response(status_code=204)
+        frame = Shown(job.patch)
+        return await _respond(lambda: frame.draw(emerging, name, level=1), "image/png")
+
+    return [
+        Route("/ldsr/sample/{key}.png", sample),
+        Route("/ldsr/r/{key}/{name}", shown),
+        Route("/ldsr/p/{key}/{name}", preview),
+    ]
+
+
+async def _shown(found: Shown, name: str) -> Response:
+    for which in ("before", "after"):
+        for composite in COMPOSITES:
+            if name == f"{which}-{composite}.png":
+                return await _respond(lambda: found.png(which, composite), "image/png")
+    if found.result is None:
+        return PlainTextResponse("There is no result yet.", 404)
+    if name == f"{found.stem}_sr.tif":
+        return await _respond(found.geotiff, "image/tiff", name)
+    if name == f"{found.stem}_run.json":
+        return await _respond(found.sheet, "application/json", name)
+    for composite in COMPOSITES:
+        if name == f"{found.stem}_{composite}_colour.png":
+            return await _respond(lambda: found.png("after", composite), "image/png", name)
+    return PlainTextResponse("No such file.", 404)
+
+
+async def _respond(
+    make: Callable[[], bytes], media_type: str, download: str | None = None
+) -> Response:
+    content = await run_in_threadpool(make)
+    headers = dict(_FOREVER)
+    if download:
+        headers["Content-Disposition"] = f'attachment; filename="{download}"'
+    return Response(content, media_type=media_type, headers=headers)

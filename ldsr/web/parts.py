@@ -1,0 +1,81 @@
+"""The components of our own: header, sample gallery, status line, viewer.
+
+Each is a constant template with a script; all that changes is one JSON value.
+"""
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from ldsr.data.samples import Sample
+from ldsr.web.theme import asset
+from ldsr.web.views import status
+
+
+def header(weights: str, device: str) -> gr.HTML:
+    """Name of the product, what it does, the weights in use, light / dark."""
+    page = (
+        asset("header.html")
+        .replace("WEIGHTS", _text(weights))
+        .replace("DEVICE", _text(device.upper()))
+    )
+    return gr.HTML(page, js_on_load=None, apply_default_css=False, elem_id="brand")
+
+
+def gallery(samples: Sequence[Sample], chosen: str | None) -> gr.HTML:
+    """The bundled samples as radio buttons with a thumbnail; the value is {"key": ...}."""
+    cards = "".join(_card(sample) for sample in samples)
+    return gr.HTML(
+        {"key": chosen},
+        html_template=f'<div class="gallery" role="radiogroup" aria-label="Samples">{cards}</div>',
+        js_on_load=asset("gallery.js"),
+        apply_default_css=False,
+        elem_id="samples",
+    )
+
+
+def status_line() -> gr.HTML:
+    """One sentence about what is going on; the value is made by `views.status`."""
+    return gr.HTML(
+        status("idle", "Choose a sample or upload a patch, then press Super-resolve."),
+        html_template=asset("status.html"),
+        js_on_load=asset("status.js"),
+        apply_default_css=False,
+        elem_id="status",
+    )
+
+
+def viewer() -> gr.HTML:
+    """Before and after with a slider, facts, downloads; its value: `views.viewer_value`."""
+    return gr.HTML(
+        {"mode": "empty"},
+        html_template=asset("viewer.html"),
+        js_on_load=asset("viewer.js"),
+        apply_default_css=False,
+        elem_id="viewer",
+    )
+
+
+def same_value(value: dict[str, Any] | None, key: str) -> Any:
+    """Take one entry of a component's JSON value, None where there is none."""
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _card(sample: Sample) -> str:
+    key, title, short = (
+        _text(sample.key),
+        _text(sample.name),
+        _text(sample.name.partition(",")[0].partition(" (")[0]),
+    )
+    return (
+        f'<label class="card" title="{title}"><input type="radio" name="ldsr-sample" value="{key}">'
+        f'<img src="ldsr/sample/{key}.png" alt="" draggable="false" width="96" height="96">'
+        f"<span>{short}</span></label>"
+    )
+
+
+def _text(text: str) -> str:
+    escaped = html.escape(text, quote=True)
+    return escaped.replace("{", "&#123;").replace("}", "&#125;").replace("$", "&#36;")

@@ -1,0 +1,206 @@
+"""What the page keeps between clicks: the line before the model, running jobs, and results.
+
+Plain threads and dictionaries; knows nothing of Gradio or of how a picture is drawn.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ldsr.data.patch import Patch
+from ldsr.errors import LdsrError
+from ldsr.result import SuperResolution
+from ldsr.settings import Settings
+
+MAX_WAITING = 20
+"""Runs that may stand in line; the next one is turned away with a sentence."""
+KEEP_BYTES = 600 * 2**20
+"""Memory for patches and results; the oldest go first."""
+PREVIEW_EVERY = 1.0
+"""Seconds between two previews, at least."""
+PREVIEW_SHARE = 0.25
+"""Largest share of a run's time spent on previews."""
+
+_log = logging.getLogger(__name__)
+
+
+class Cancelled(Exception):
+    """Raised inside a run to end it, because its person asked to."""
+
+
+class Line:
+    """A fair line: whoever came first is served first, one at a time."""
+
+    def __init__(self) -> None:
+        self._tickets: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    def join(self) -> object:
+        """Take a ticket at the end of the line.
+
+        Raises:
+            LdsrError: too many are waiting.
+        """
+        with self._changed:
+            if len(self._tickets) > MAX_WAITING:
+                raise LdsrError(
+                    f"{MAX_WAITING} runs are already waiting; please try again in a few minutes."
+                )
+            ticket = object()
+            self._tickets.append(ticket)
+            return ticket
+
+    def place(self, ticket: object) -> int:
+        """Say how many are before this ticket: 0 is being served."""
+        with self._changed:
+            return self._tickets.index(ticket)
+
+    def wait(self, ticket: object, timeout: float) -> bool:
+        """Wait until this ticket is served, at most `timeout` seconds; True if it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._tickets[0] is ticket, timeout)
+
+    def leave(self, ticket: object) -> None:
+        """Give the ticket back, served or not; the next one moves up."""
+        with self._changed:
+            if ticket in self._tickets:
+                self._tickets.remove(ticket)
+            self._changed.notify_all()
+
+
+class Job:
+    """One run, in its own thread: waits in line, works, and can be watched and cancelled.
+
+    Attributes:
+        patch, settings: what is computed.
+        state: "waiting", "running", "done", "cancelled" or "failed".
+        step: the last `Step` reported, or None.
+        preview: float32 [4, 4H, 4W], the emerging picture, or None.
+        previews: how many previews there have been.
+        result: when done.
+        message: one sentence, when failed.
+    """
+
+    def __init__(
+        self, pipeline: Callable[..., SuperResolution], line: Line, patch: Patch, settings: Settings
+    ) -> None:
+        self.patch, self.settings = patch, settings
+        self.state = "waiting"
+        self.step: Any = None
+        self.preview: np.ndarray | None = None
+        self.previews = 0
+        self.result: SuperResolution | None = None
+        self.message = ""
+        self.created = time.monotonic()
+        self.started = self.created
+        self._pipeline, self._line = pipeline, line
+        self._ticket = line.join()
+        self._cancel = threading.Event()
+        self._preview_due = 0.0
+        threading.Thread(target=self._work, name="ldsr-run", daemon=True).start()
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing more will happen."""
+        return self.state in ("done", "cancelled", "failed")
+
+    @property
+    def place(self) -> int:
+        """How many runs are before this one; 0 when it is being served or has ended."""
+        try:
+            return self._line.place(self._ticket)
+        except ValueError:
+            return 0
+
+    def cancel(self) -> None:
+        """Ask the run to stop; it stops at its next step."""
+        self._cancel.set()
+
+    def _work(self) -> None:
+        try:
+            while not self._line.wait(self._ticket, 0.2):
+                self._check()
+            self._check()
+            self.started, self.state = time.monotonic(), "running"
+            self.result = self._pipeline(self.patch, self.settings, self._on_step)
+            self.state = "done"
+        except Cancelled:
+            self.state = "cancelled"
+        except LdsrError as error:
+            self.message, self.state = str(error), "failed"
+        except MemoryError:
+            self.message, self.state = (
+                "This picture needs more memory than there is; try a smaller one.",
+                "failed",
+            )
+        except Exception:
+            _log.exception("a run failed")
+            self.message = "The run failed: a fault in the program; the server's log tells more."
+            self.state = "failed"
+        finally:
+            self.preview = None
+            self._line.leave(self._ticket)
+
+    def _check(self) -> None:
+        if self._cancel.is_set():
+            raise Cancelled
+
+    def _on_step(self, step: Any) -> None:
+        self._check()
+        self.step = step
+        now = time.monotonic()
+        if step.preview is None or step.step >= step.steps or now < self._preview_due:
+            return
+        self.preview = np.asarray(step.preview(), np.float32)
+        self.previews += 1
+        cost = time.monotonic() - now
+        self._preview_due = time.monotonic() + max(
+            PREVIEW_EVERY, cost * (1.0 / PREVIEW_SHARE - 1.0)
+        )
+        self._check()
+
+
+class Store:
+    """Things under random ids; the least recently used go when memory is short."""
+
+    def __init__(self, budget: int = KEEP_BYTES) -> None:
+        self._items: OrderedDict[str, tuple[Any, int, bool]] = OrderedDict()
+        self._budget = budget
+        self._lock = threading.Lock()
+
+    def put(self, item: Any, size: int, *, pinned: bool = False) -> str:
+        """Keep an item.
+
+        Args:
+            item: anything.
+            size: its bytes.
+            pinned: never dropped.
+
+        Returns:
+            An id that cannot be guessed.
+        """
+        key = secrets.token_urlsafe(16)
+        with self._lock:
+            self._items[key] = (item, size, pinned)
+            total = sum(size for _, size, _ in self._items.values())
+            for old, (_, old_size, old_pinned) in list(self._items.items()):
+                if total <= self._budget:
+                    break
+                if old != key and not old_pinned:
+                    del self._items[old]
+                    total -= old_size
+        return key
+
+    def get(self, key: str | None) -> Any | None:
+        """Fetch an item, or None when it is gone; it counts as used now."""
+        with self._lock:
+            if key is None or key not in self._items:
+                return None
+            self._items.move_to_end(key)
+            return self._items[key][0]

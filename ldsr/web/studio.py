@@ -1,0 +1,123 @@
+"""One server's state: the pipeline, the line before it, its running jobs and what it keeps.
+
+Knows nothing of Gradio.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+
+from ldsr.data.patch import Patch
+from ldsr.data.samples import list_samples, load_sample
+from ldsr.errors import LdsrError
+from ldsr.result import SuperResolution
+from ldsr.settings import PRESETS, Settings
+from ldsr.web.session import Job, Line, Store
+from ldsr.web.views import Shown
+
+_log = logging.getLogger(__name__)
+
+
+class Studio:
+    """What all visitors of one server share.
+
+    Attributes:
+        pipeline: the model.
+        temperature: what its weights recommend.
+        store: inputs and results (`Shown`) by random id.
+        jobs: runs that are being watched, by random id.
+        first: the run of the first sample, begun by `open_first`.
+        first_sample: its key, or None when no samples are installed.
+    """
+
+    def __init__(self, pipeline: Callable[..., SuperResolution]) -> None:
+        self.pipeline = pipeline
+        self.temperature = getattr(pipeline, "temperature", 1.0)
+        self.store = Store()
+        self.jobs: dict[str, Job] = {}
+        self.first: Job | None = None
+        self.first_sample = next((sample.key for sample in list_samples()), None)
+        self._first_key: str | None = None
+        self._line = Line()
+        self._mine: dict[str, Job] = {}
+        self._turns: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def open_first(self) -> None:
+        """Begin to super-resolve the first sample; done once, when the server starts."""
+        if self.first_sample is None:
+            return
+        try:
+            self.first = Job(
+                self.pipeline, self._line, load_sample(self.first_sample), PRESETS["balanced"]
+            )
+        except LdsrError as error:
+            _log.warning("the first sample could not be read: %s", error)
+
+    def first_result(self) -> tuple[str, Shown] | None:
+        """The finished first sample and its id, or None while it is not there."""
+        with self._lock:
+            if self._first_key is None and self.first and self.first.result:
+                shown = Shown(self.first.patch, self.first.result, self.first_sample)
+                self._first_key = self.store.put(shown, shown.nbytes, pinned=True)
+        return (
+            None if self._first_key is None else (self._first_key, self.store.get(self._first_key))
+        )
+
+    def keep(self, shown: Shown) -> str:
+        """Keep an input or a result; the least recently used go when memory is short."""
+        return self.store.put(shown, shown.nbytes)
+
+    def start(self, visitor: str, patch: Patch, settings: Settings) -> tuple[str, Job]:
+        """Begin a run for a visitor, after `take_turn`.
+
+        Returns:
+            Id of the run, and the run.
+
+        Raises:
+            LdsrError: the line is full.
+        """
+        job = Job(self.pipeline, self._line, patch, settings)
+        self._mine[visitor] = job
+        return self.watch(job), job
+
+    def watch(self, job: Job) -> str:
+        """Give a run an id under which its previews can be fetched."""
+        key = secrets.token_urlsafe(16)
+        self.jobs[key] = job
+        return key
+
+    def finish(self, key: str, visitor: str | None) -> None:
+        """Stop watching a run; with a visitor, also stop the run if it is theirs."""
+        job = self.jobs.pop(key, None)
+        if job is not None and visitor is not None and self._mine.get(visitor) is job:
+            job.cancel()
+            del self._mine[visitor]
+
+    def take_turn(self, visitor: str) -> int:
+        """Note that a visitor did something new: what was going on for them stops writing the page.
+
+        Returns:
+            A number to compare with `turn`.
+        """
+        self.cancel(visitor)
+        self._turns[visitor] = self.turn(visitor) + 1
+        return self._turns[visitor]
+
+    def turn(self, visitor: str) -> int:
+        """Number of the newest thing a visitor did."""
+        return self._turns.get(visitor, 0)
+
+    def forget(self, visitor: str) -> None:
+        """A visitor has gone: stop their run."""
+        self.cancel(visitor)
+        self._turns.pop(visitor, None)
+
+    def cancel(self, visitor: str) -> bool:
+        """Stop a visitor's run; True if there was one going."""
+        job = self._mine.pop(visitor, None)
+        if job is None or job.ended:
+            return False
+        job.cancel()
+        return True
