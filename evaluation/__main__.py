@@ -88,6 +88,7 @@ def make_methods(options: argparse.Namespace) -> dict[str, Method]:
             for steps in options.steps:
                 settings = Settings(
                     steps=steps, sampler=options.sampler, eta=options.eta, seed=options.seed,
+                    temperature=options.temperature,
                     consistency=options.consistency,
                 )  # fmt: skip
                 table[f"base, {steps} steps {options.sampler}"] = method(settings)
@@ -126,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, nargs="+", default=[8])
     parser.add_argument("--sampler", default="ddim")
     parser.add_argument("--eta", type=float, default=0.0)
+    parser.add_argument("--temperature", type=float, help="default: the weights' own")
     parser.add_argument("--consistency", default="psf")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=1, help="take every n-th tile")

@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
         sampler=options.sampler,
         steps=options.steps,
         eta=options.eta,
+        temperature=options.temperature,
         consistency=options.consistency,
         seed=options.seed,
     )
@@ -115,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--sampler", choices=SAMPLERS, default=defaults["sampler"])
     command.add_argument("--steps", type=int, default=defaults["steps"])
     command.add_argument("--eta", type=float, default=defaults["eta"])
+    command.add_argument("--temperature", type=float, help="0..1, default: the weights' own")
     command.add_argument("--consistency", choices=CONSISTENCIES, default=defaults["consistency"])
     command.add_argument("--seed", type=int, default=defaults["seed"])
     command.add_argument(

@@ -49,6 +49,7 @@ class Pipeline:
         self.name = name
         self.sha256 = loaded.sha256
         self.device = str(device)
+        self.temperature = loaded.temperature
         self._loaded = loaded
 
     @classmethod
@@ -82,7 +83,7 @@ class Pipeline:
         Raises:
             PatchError: a patch without a single valid pixel.
         """
-        settings = settings or Settings()
+        settings = self._resolve(settings or Settings())
         report = on_step or (lambda step: None)
         clock = _Clock()
         lr = self._to_tensor(patch)
@@ -107,6 +108,12 @@ class Pipeline:
             residual_after=after,
             out_of_range=_out_of_range(base),
         )
+
+    def _resolve(self, settings: Settings) -> Settings:
+        """Put in what the weights recommend where the person has not chosen."""
+        if settings.temperature is not None:
+            return settings
+        return dataclasses.replace(settings, temperature=self.temperature)
 
     def _base(
         self, lr: Tensor, settings: Settings, report: OnStep, clock: "_Clock"

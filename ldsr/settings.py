@@ -23,6 +23,8 @@ class Settings:
         sampler: "ddim" or "dpm" (DPM-Solver++(2M)).
         steps: denoiser evaluations of stage 1, 1..1000.
         eta: DDIM noise, 0 (deterministic) .. 1 (ancestral); ignored by "dpm".
+        temperature: amplitude of the noise that sampling starts from, 0 (one picture, near the
+            most likely) .. 1 (as the model was trained); None takes what the weights recommend.
         consistency: the operator D of the back-projection: "psf" (Sentinel-2's point spread
             function), "box" (4 x 4 mean) or "none".
         seed: of the noise, 0..2**32 - 1.
@@ -35,6 +37,7 @@ class Settings:
     sampler: str = "ddim"
     steps: int = 8
     eta: float = 0.0
+    temperature: float | None = None
     consistency: str = "psf"
     seed: int = 0
 
@@ -45,6 +48,8 @@ class Settings:
         _whole("steps", self.steps, 1, 1000)
         _whole("seed", self.seed, 0, 2**32 - 1)
         _real("eta", self.eta, 0.0, 1.0)
+        if self.temperature is not None:
+            _real("temperature", self.temperature, 0.0, 1.0)
 
     def to_json(self) -> str:
         """Write the settings as a JSON object, keys sorted."""

@@ -46,7 +46,7 @@ def base_stage(
         model: the networks.
         lr: reflectance [B, 4, H, W].
         prepared: guide and condition of `lr`.
-        settings: sampler, steps, eta.
+        settings: sampler, steps, eta, temperature (a number).
         schedule: of the noise.
         spacing: of the time steps.
         last_alpha_cumprod: what the last DDIM step ends at.
@@ -58,6 +58,7 @@ def base_stage(
     """
     z_channels = model.latent_mean.shape[1]
     noise = draw_noise((z_channels, *lr.shape[-2:]), generators).to(lr.device)
+    noise = settings.temperature * noise
     at = timesteps(schedule, settings.steps, spacing=spacing)
 
     def denoise(z_t: Tensor, t: Tensor) -> Tensor:

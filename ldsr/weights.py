@@ -66,7 +66,7 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
                 file="mini-v1.safetensors",
                 embedded=True,
                 url=None,
-                sha256="SHA_OF_MINI",
+                sha256="831429e8be73aa90908e58f54e850a10c416bc1d04c836d8ab0068ebef0ce77a",
                 licence="Apache-2.0",
                 bands="B04, B03, B02, B08 (R, G, B, NIR), L2A surface reflectance",
                 normalisation="square root of reflectance",
@@ -98,6 +98,7 @@ class Loaded:
         schedule: the noise schedule it was trained with.
         spacing: time-step spacing that fits the schedule, "trailing" or "leading".
         last_alpha_cumprod: what the last DDIM step ends at.
+        temperature: recommended amplitude of the first noise, 0..1.
         sha256: of the file.
     """
 
@@ -105,6 +106,7 @@ class Loaded:
     schedule: Schedule
     spacing: str
     last_alpha_cumprod: float
+    temperature: float
     sha256: str
 
 
@@ -149,6 +151,7 @@ def load_mini(path: Path, digest: str, device: torch.device) -> Loaded:
             header = file.metadata() or {}
             state = {key: file.get_tensor(key).float() for key in file.keys()}
         geometry, schedule = json.loads(header["geometry"]), json.loads(header["schedule"])
+        temperature = float(header["temperature"])
         model = LatentSR(**geometry)
         model.load_state_dict(state)
     except (SafetensorError, KeyError, ValueError, RuntimeError, TypeError) as error:
@@ -159,6 +162,7 @@ def load_mini(path: Path, digest: str, device: torch.device) -> Loaded:
         schedule=cosine_schedule(**schedule),
         spacing="trailing",
         last_alpha_cumprod=1.0,
+        temperature=temperature,
         sha256=digest,
     )
 
@@ -182,17 +186,31 @@ def load_published(path: Path, digest: str, device: torch.device) -> Loaded:
         schedule=schedule,
         spacing="leading",
         last_alpha_cumprod=float(schedule.alphas_cumprod[0]),
+        temperature=1.0,
         sha256=digest,
     )
 
 
 def save_mini(
-    model: LatentSR, geometry: dict, schedule: dict, path: Path, *, notes: dict[str, str]
+    model: LatentSR, path: Path, *, geometry: dict, schedule: dict, temperature: float
 ) -> str:
-    """Write a model in half precision, its geometry in the header; return the file's hash."""
+    """Write a model in half precision, all that describes it in the header; return the file's hash.
+
+    Args:
+        model: the networks.
+        path: of the safetensors file.
+        geometry: arguments of LatentSR.
+        schedule: arguments of `cosine_schedule`.
+        temperature: recommended amplitude of the first noise, 0..1.
+    """
     state = {key: value.detach().half().contiguous() for key, value in model.state_dict().items()}
-    header = {"geometry": json.dumps(geometry), "schedule": json.dumps(schedule), **notes}
+    header = {
+        "geometry": json.dumps(geometry),
+        "schedule": json.dumps(schedule),
+        "temperature": str(temperature),
+    }
     save_file(state, path, metadata=header)
+    path.chmod(0o644)
     return hash_file(path)
 
 

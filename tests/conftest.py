@@ -53,6 +53,7 @@ def tiny_pipeline(tiny_model: LatentSR) -> Pipeline:
         schedule=cosine_schedule(),
         spacing="trailing",
         last_alpha_cumprod=1.0,
+        temperature=0.8,
         sha256="0" * 64,
     )
     return Pipeline("tiny", loaded, torch.device("cpu"))

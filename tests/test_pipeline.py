@@ -42,6 +42,17 @@ def test_equal_seeds_give_equal_pictures(
     assert not np.array_equal(first, other)
 
 
+def test_temperature_scales_the_first_noise(tiny_pipeline: Pipeline, patch: Patch) -> None:
+    """None takes the weights' own and is recorded as a number; without noise the seed is idle."""
+    recommended = tiny_pipeline(patch, Settings(steps=2))
+    assert recommended.settings.temperature == 0.8
+    stated = tiny_pipeline(patch, Settings(steps=2, temperature=0.8))
+    assert np.array_equal(stated.sr.reflectance, recommended.sr.reflectance)
+    cold = [tiny_pipeline(patch, Settings(steps=2, temperature=0.0, seed=s)) for s in (1, 2)]
+    assert np.array_equal(cold[0].sr.reflectance, cold[1].sr.reflectance)
+    assert not np.array_equal(cold[0].sr.reflectance, stated.sr.reflectance)
+
+
 def test_random_state_of_the_caller_is_left_alone(tiny_pipeline: Pipeline, patch: Patch) -> None:
     torch.manual_seed(3)
     expected = torch.rand(3)

@@ -22,6 +22,7 @@ from ldsr.settings import PRESETS, Settings
         {"base": "magic"},
         {"consistency": "no"},
         {"eta": "0"},
+        {"temperature": 1.5},
     ],
 )
 def test_wrong_values_are_refused_in_one_sentence(wrong: dict) -> None:

@@ -50,11 +50,11 @@ def test_round_trip(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = LatentSR(**TINY)
     path = tmp_path / "tiny.safetensors"
-    digest = save_mini(
-        model, TINY, {"length": 1000, "parameterization": "v"}, path, notes={"seed": "0"}
-    )
+    schedule = {"length": 1000, "parameterization": "v"}
+    digest = save_mini(model, path, geometry=TINY, schedule=schedule, temperature=0.6)
     loaded = load_mini(path, digest, CPU)
     assert loaded.sha256 == hash_file(path)
+    assert loaded.temperature == 0.6
     for key, value in model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[key], value.half().float())
 

@@ -20,7 +20,7 @@ RECIPES = {
     "regression": recipes.train_regression,
     "autoencoder": recipes.train_autoencoder,
     "denoiser": recipes.train_denoiser,
-    "polish": recipes.polish_denoiser,
+    "polish": recipes.polish,
 }
 
 
@@ -64,7 +64,13 @@ def export(folder: Path, out: Path) -> None:
     """Write the file that ships: half precision, geometry and schedule in the header."""
     from ldsr.weights import save_mini
 
-    digest = save_mini(load_model(folder), MINI, recipes.MINI_SCHEDULE, out, notes={})
+    digest = save_mini(
+        load_model(folder),
+        out,
+        geometry=MINI,
+        schedule=recipes.MINI_SCHEDULE,
+        temperature=recipes.MINI_TEMPERATURE,
+    )
     log.info("%s: %d bytes, sha256 %s", out, out.stat().st_size, digest)
 
 

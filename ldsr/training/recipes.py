@@ -4,10 +4,11 @@ import dataclasses
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ldsr.models.latent_sr import LatentSR
+from ldsr.consistency import back_project, degrade
+from ldsr.models.latent_sr import LatentSR, Prepared
 from ldsr.sampling.schedule import Schedule, cosine_schedule
 from ldsr.training import loop, losses
 from ldsr.training.degradation import degrade_randomly
@@ -34,10 +35,13 @@ class Bench:
     folder: Path
     perceptual: bool = True
 
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """Draw fine and degraded reflectance, [B, 4, 64, 64] and [B, 4, 16, 16]."""
+    def draw(self, *, gently: bool = False) -> tuple[Tensor, Tensor]:
+        """Draw fine and degraded reflectance, [B, 4, 64, 64] and [B, 4, 16, 16].
+
+        `gently`: with a third of the randomness in blur and noise.
+        """
         hr = self.pairs.batch(self.batch)
-        lr = degrade_randomly(hr, self.pairs.generator)
+        lr = degrade_randomly(hr, self.pairs.generator, strength=1 / 3 if gently else 1.0)
         return tuple(
             x.to(self.device).contiguous(memory_format=torch.channels_last) for x in (hr, lr)
         )
@@ -170,25 +174,29 @@ def measure_statistics(bench: Bench, *, batches: int = 40) -> None:
 
 MINI_SCHEDULE = {"length": 1000, "parameterization": "v"}
 """Arguments of `cosine_schedule` that the mini denoiser is trained with."""
+MINI_TEMPERATURE = 0.55
+"""Amplitude of the first noise the mini model is used with, chosen on the validation city."""
 
 
 class DenoiserLoss:
-    """Velocity loss with a truncated SNR weight; optionally the decoded estimate's L1 and LPIPS.
+    """Velocity loss with a truncated SNR weight.
 
     In terms of x0 the weight is min(SNR, 5) + 1: high noise keeps its full weight, which few steps
     need, and the almost clean end does not dominate (after min-SNR, Hang et al. 2023).
     """
 
-    def __init__(self, bench: Bench, *, decoded: int = 0, lpips_weight: float = 0.5) -> None:
+    def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.decoded = decoded
-        self.lpips_weight = lpips_weight
         self.schedule: Schedule = cosine_schedule(**MINI_SCHEDULE)
-        self.perceptual = bench.make_perceptual() if decoded else None
 
     def __call__(self, step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+        hr, lr = self.bench.draw()
+        velocity, _, _ = self.velocity(hr, lr)
+        return velocity, {"velocity": velocity.item()}
+
+    def velocity(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor, Prepared]:
+        """The loss at one random time step per picture, the estimate of x0, the preparation."""
         bench, model, schedule = self.bench, self.bench.model, self.schedule
-        hr, lr = bench.draw()
         with torch.no_grad(), bench.autocast():
             prepared = model.prepare(lr)
             z = model.encode(model.to_range(hr), prepared.guide.float()).float()
@@ -202,40 +210,68 @@ class DenoiserLoss:
             v = model.denoise(z_t, t, prepared)
         v = v.float()
         snr = schedule.log_snr(t).exp().to(z)
-        weight = (snr.clamp(max=5) + 1) / (snr + 1)
-        velocity = (weight[:, None, None, None] * (v - schedule.target(z, noise, t)) ** 2).mean()
-        values = {"velocity": velocity.item()}
-        if not self.decoded:
-            return velocity, values
-        x0, _ = schedule.to_x0_eps(v, z_t, t)
-        n = self.decoded
-        part = dataclasses.replace(prepared, guide=prepared.guide[:n], cond=prepared.cond[:n])
-        with bench.autocast():
-            sr = model.decode(x0[:n], part)
+        weight = ((snr.clamp(max=5) + 1) / (snr + 1))[:, None, None, None]
+        loss = (weight * (v - schedule.target(z, noise, t)) ** 2).mean()
+        return loss, schedule.to_x0_eps(v, z_t, t)[0], prepared
+
+
+class PolishLoss(DenoiserLoss):
+    """The velocity loss, and what the decoded and back-projected estimate looks like.
+
+    The picture is judged as it will be shown: after back-projection, by L1, LPIPS and grid. What
+    it lacks of the input before that is penalised too, so that little is left to project.
+    """
+
+    def __init__(self, bench: Bench, *, share: float = 0.34) -> None:
+        super().__init__(bench)
+        self.share = share
+        self.perceptual = bench.make_perceptual()
+
+    def __call__(self, step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+        model = self.bench.model
+        hr, lr = self.bench.draw(gently=True)
+        velocity, x0, prepared = self.velocity(hr, lr)
+        n = max(1, round(self.share * len(hr)))
+        hr, lr = hr[:n], lr[:n]
+        with self.bench.autocast():
+            sr = model.decode(x0[:n], Prepared(prepared.guide[:n].float(), prepared.cond[:n]))
         sr = sr.float()
-        pixel = F.l1_loss(model.to_range(sr), model.to_range(hr[:n])) / model.detail_scale
-        lpips = self.perceptual(sr, hr[:n], generator)
-        values |= {"pixel": pixel.item(), "lpips": lpips.item()}
-        return velocity + 0.5 * pixel + self.lpips_weight * lpips, values
+        shown = back_project(sr, lr, tol=3e-4, max_iterations=15).x
+        target, seen = model.to_range(hr), model.to_range(shown)
+        parts = {
+            "velocity": velocity,
+            "pixel": F.l1_loss(seen, target) / model.detail_scale,
+            "lpips": self.perceptual(shown, hr, self.bench.pairs.generator),
+            "grid": losses.relative_grid_loss(seen, target),
+            "residual": (degrade(sr) - lr).abs().mean() * 100,
+        }
+        weights = {"velocity": 1.0, "pixel": 0.5, "lpips": 0.5, "grid": 0.3, "residual": 0.2}
+        total = sum(weights[name] * part for name, part in parts.items())
+        return total, {name: part.item() for name, part in parts.items()}
 
 
 def train_denoiser(bench: Bench, budget: loop.Budget) -> int:
     """Train the latent denoiser, conditioned on the regression's features."""
-    return _fit_denoiser(bench, budget, DenoiserLoss(bench), "denoiser.pt")
-
-
-def polish_denoiser(bench: Bench, budget: loop.Budget) -> int:
-    """Go on with the denoiser: its decoded estimate must also look like the picture (L1, LPIPS)."""
-    return _fit_denoiser(bench, budget, DenoiserLoss(bench, decoded=bench.batch // 2), "polish.pt")
-
-
-def _fit_denoiser(bench: Bench, budget: loop.Budget, loss: DenoiserLoss, name: str) -> int:
     bench.model.requires_grad_(False)
     bench.model.denoiser.requires_grad_(True)
     return loop.fit(
         bench.model.denoiser,
-        loss,
+        DenoiserLoss(bench),
         budget=budget,
-        checkpoint=bench.folder / name,
+        checkpoint=bench.folder / "denoiser.pt",
+        extra=bench.random(),
+    )
+
+
+def polish(bench: Bench, budget: loop.Budget) -> int:
+    """Go on with denoiser and decoder together, on the pictures as they will be shown."""
+    bench.model.requires_grad_(False)
+    both = nn.ModuleList([bench.model.denoiser, bench.model.autoencoder.decoder])
+    both.requires_grad_(True)
+    return loop.fit(
+        both,
+        PolishLoss(bench),
+        budget=budget,
+        checkpoint=bench.folder / "polish.pt",
         extra=bench.random(),
     )
