@@ -66,7 +66,7 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
                 file="mini-v1.safetensors",
                 embedded=True,
                 url=None,
-                sha256="831429e8be73aa90908e58f54e850a10c416bc1d04c836d8ab0068ebef0ce77a",
+                sha256="33760bad462e70b65377a67ca8ea27843c40de35d20881b6be05a38ce85abe6a",
                 licence="Apache-2.0",
                 bands="B04, B03, B02, B08 (R, G, B, NIR), L2A surface reflectance",
                 normalisation="square root of reflectance",
@@ -180,7 +180,10 @@ def load_published(path: Path, digest: str, device: torch.device) -> Loaded:
     weights = convert_checkpoint(state, autoencoder=model.autoencoder, unet=model.denoiser)
     model.autoencoder.load_state_dict(weights.autoencoder)
     model.denoiser.load_state_dict(weights.unet)
-    schedule = Schedule(weights.alphas_cumprod, "eps")
+    try:
+        schedule = Schedule(weights.alphas_cumprod, "eps")
+    except ValueError as error:
+        raise WeightsError(f"{path.name} holds no usable noise schedule: {error}") from error
     return Loaded(
         model=_ready(model, device),
         schedule=schedule,

@@ -6,7 +6,7 @@ import torch
 from ldsr.models.autoencoder import Autoencoder
 from ldsr.models.geometry import MINI, PUBLISHED
 from ldsr.models.latent_sr import LatentSR
-from ldsr.models.layers import Attention, time_embedding
+from ldsr.models.layers import Attention, suppress_nyquist, time_embedding
 from ldsr.models.regression import Regression
 from ldsr.models.unet import UNet
 
@@ -109,6 +109,15 @@ def test_attention_equals_the_textbook() -> None:
     weights = torch.softmax(torch.einsum("bhct,bhcs->bhts", q, k) / 8**0.5, dim=-1)
     h = torch.einsum("bhts,bhcs->bhct", weights, v).reshape(2, 16, 3, 5)
     assert torch.allclose(attention(x), x + attention.proj(h), atol=1e-5)
+
+
+def test_nyquist_is_taken_out_and_the_rest_kept() -> None:
+    place = torch.arange(64.0)
+    for period, kept in ((2, 0.0), (4, 0.9375), (8, 0.9995), (64, 1.0)):
+        wave = torch.cos(2 * torch.pi * place / period)
+        for picture in (wave.expand(1, 1, 64, 64), wave[:, None].expand(1, 1, 64, 64)):
+            filtered = suppress_nyquist(picture)[..., 8:-8, 8:-8]
+            assert torch.allclose(filtered, kept * picture[..., 8:-8, 8:-8], atol=1e-3)
 
 
 def test_time_embedding_starts_with_ones_at_zero() -> None:

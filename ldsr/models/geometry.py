@@ -23,7 +23,7 @@ MINI = {
         "upsample": "bilinear",
     },
 }
-"""Ours: 11.9 million parameters, local throughout; the condition is features of the input."""
+"""Ours: 11.8 million parameters, local throughout; the condition is features of the input."""
 
 PUBLISHED = {
     "value_range": "reflectance",

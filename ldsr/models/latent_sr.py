@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ldsr.models.autoencoder import Autoencoder
+from ldsr.models.layers import suppress_nyquist
 from ldsr.models.regression import Regression
 from ldsr.models.unet import UNet
 
@@ -105,5 +106,6 @@ class LatentSR(nn.Module):
         z = z * self.latent_std + self.latent_mean
         x = self.autoencoder.decode(z, prepared.guide)
         if prepared.guide is not None:
-            x = prepared.guide + self.detail_scale * x
+            # upsampling inside the decoder can leave a checkerboard; the guide has none
+            x = prepared.guide + self.detail_scale * suppress_nyquist(x.float())
         return self.to_reflectance(x)

@@ -104,6 +104,28 @@ class Upsample(nn.Module):
         return self.conv(F.interpolate(x, scale_factor=2, mode=self.mode))
 
 
+def suppress_nyquist(x: Tensor, *, order: int = 4) -> Tensor:
+    """Take out what alternates from pixel to pixel, and little else.
+
+    The response along each axis is 1 - sin(pi f)^(2 order) with f in cycles a pixel: exactly 0 at
+    the period of two pixels, 0.94 at that of four (order 4).
+
+    Args:
+        x: [B, C, H, W].
+        order: the higher, the narrower.
+
+    Returns:
+        [B, C, H, W].
+    """
+    taps = [math.comb(2 * order, j) * (-1) ** (order + j) / 4**order for j in range(2 * order + 1)]
+    kernel = -x.new_tensor(taps)
+    kernel[order] += 1
+    channels = x.shape[1]
+    row = kernel.expand(channels, 1, 1, -1)
+    x = F.pad(x, (order,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(x, row, groups=channels), row.mT, groups=channels)
+
+
 def time_embedding(t: Tensor, channels: int) -> Tensor:
     """Embed time steps as cosines then sines of geometric frequencies: [B] -> [B, channels]."""
     half = channels // 2

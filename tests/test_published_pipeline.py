@@ -1,0 +1,63 @@
+"""A checkpoint file in the published layout, through `Pipeline.load("ldsr-s2")`, odd sizes too."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from opensr_model.srmodel import SRLatentDiffusion
+
+from ldsr import weights
+from ldsr.errors import WeightsError
+from ldsr.models.geometry import PUBLISHED
+from ldsr.pipeline import Pipeline
+from ldsr.settings import Settings
+from tests.conftest import make_patch
+from tests.test_published import TINY, oracle_config
+
+NARROW = PUBLISHED | {"autoencoder": {"channels": TINY}, "denoiser": {"channels": TINY}}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Lightning checkpoint of the published package, narrow, where the product looks for it."""
+    monkeypatch.setenv("LDSR_HOME", str(tmp_path))
+    monkeypatch.setattr(weights, "PUBLISHED", NARROW)
+    path = weights.WEIGHTS["ldsr-s2"].path
+    path.parent.mkdir(parents=True)
+    torch.manual_seed(0)
+    state = SRLatentDiffusion(oracle_config(TINY, TINY)).model.state_dict()
+    torch.save({"state_dict": state | {"loss.perceptual": torch.zeros(1)}, "epoch": 3}, path)
+    return path
+
+
+def test_it_runs_with_its_own_schedule_at_any_size(checkpoint: Path) -> None:
+    pipeline = Pipeline.load("ldsr-s2", device="cpu")
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    schedule = pipeline._loaded.schedule
+    assert torch.allclose(schedule.alphas_cumprod.float(), state["alphas_cumprod"])
+    for size, settings in (
+        ((16, 21), Settings(steps=3, eta=0.95)),
+        ((18, 16), Settings(steps=7, sampler="dpm")),
+    ):
+        result = pipeline(make_patch(*size), settings)
+        assert result.sr.size == (4 * size[0], 4 * size[1])
+        assert result.settings.temperature == 1.0
+        assert result.residual_after <= 1e-4
+    with pytest.raises(WeightsError, match="regression"):
+        pipeline(make_patch(), Settings(base="regression"))
+
+
+@pytest.mark.parametrize("damage", ["missing", "shape", "schedule"])
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(checkpoint: Path, damage: str) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    state = content["state_dict"]
+    if damage == "missing":
+        del state["first_stage_model.quant_conv.bias"]
+    elif damage == "shape":
+        state["first_stage_model.quant_conv.bias"] = torch.zeros(3)
+    else:
+        state["alphas_cumprod"] = torch.ones(1000)
+    torch.save(content, checkpoint)
+    with pytest.raises(WeightsError) as error:
+        Pipeline.load("ldsr-s2", device="cpu")
+    assert "\n" not in str(error.value)
