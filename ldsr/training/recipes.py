@@ -174,7 +174,7 @@ def measure_statistics(bench: Bench, *, batches: int = 40) -> None:
 
 MINI_SCHEDULE = {"length": 1000, "parameterization": "v"}
 """Arguments of `cosine_schedule` that the mini denoiser is trained with."""
-MINI_TEMPERATURE = 0.55
+MINI_TEMPERATURE = 0.35
 """Amplitude of the first noise the mini model is used with, chosen on the validation city."""
 
 
