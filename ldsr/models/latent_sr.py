@@ -105,7 +105,9 @@ class LatentSR(nn.Module):
         """Decode a latent to reflectance [B, bands, 4H, 4W]."""
         z = z * self.latent_std + self.latent_mean
         x = self.autoencoder.decode(z, prepared.guide)
-        if prepared.guide is not None:
-            # upsampling inside the decoder can leave a checkerboard; the guide has none
-            x = prepared.guide + self.detail_scale * suppress_nyquist(x.float())
-        return self.to_reflectance(x)
+        if prepared.guide is None:
+            return self.to_reflectance(x)
+        guide = self.to_reflectance(prepared.guide)
+        picture = self.to_reflectance(prepared.guide + self.detail_scale * x.float())
+        # upsampling inside the decoder can leave a checkerboard; the guide has none
+        return guide + suppress_nyquist(picture - guide)
