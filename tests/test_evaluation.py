@@ -101,3 +101,13 @@ def test_wrong_tiles_are_refused(tmp_path: Path) -> None:
     path.write_text("no tiles")
     with pytest.raises(MetricError):
         load_pairs(path)
+
+
+def test_benchmark_prints_a_line_a_size(capsys: pytest.CaptureFixture) -> None:
+    from evaluation import benchmark
+
+    assert benchmark.main(["--sizes", "32", "24", "--steps", "1", "--repeat", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["24", "32"]
+    assert all("total" in line and "peak" in line for line in lines)
+    assert benchmark.main(["--weights", "magic"]) == 2

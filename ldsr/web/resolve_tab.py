@@ -118,6 +118,27 @@ def _controls(studio: Studio) -> dict[str, Any]:
             interactive=True,
         )
         dice = gr.Button("Roll", size="sm", elem_id="dice", scale=0, min_width=64)
+    with gr.Row(elem_id="actions"):
+        run = gr.Button("Super-resolve", variant="primary", elem_id="run", scale=3, min_width=140)
+        cancel = gr.Button("Cancel", elem_id="cancel", scale=1, min_width=80, interactive=False)
+    return {
+        "samples": samples,
+        "upload": upload,
+        "ask": ask,
+        "choice": choice,
+        "preset": preset,
+        "steps": steps,
+        "seed": seed,
+        "dice": dice,
+        "run": run,
+        "cancel": cancel,
+        **_sampling(studio),
+    }
+
+
+def _sampling(studio: Studio) -> dict[str, Any]:
+    """What most people leave as it is, folded away below the buttons."""
+    default = PRESETS["balanced"]
     with gr.Accordion("Sampler and consistency", open=False, elem_id="more"):
         sampler = gr.Radio(
             [(SAMPLER_NAMES[key], key) for key in SAMPLERS],
@@ -151,24 +172,11 @@ def _controls(studio: Studio) -> dict[str, Any]:
             elem_id="consistency",
             interactive=True,
         )
-    with gr.Row(elem_id="actions"):
-        run = gr.Button("Super-resolve", variant="primary", elem_id="run", scale=3, min_width=140)
-        cancel = gr.Button("Cancel", elem_id="cancel", scale=1, min_width=80, interactive=False)
     return {
-        "samples": samples,
-        "upload": upload,
-        "ask": ask,
-        "choice": choice,
-        "preset": preset,
-        "steps": steps,
-        "seed": seed,
-        "dice": dice,
         "sampler": sampler,
         "eta": eta,
         "temperature": temperature,
         "consistency": consistency,
-        "run": run,
-        "cancel": cancel,
     }
 
 
