@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ldsr.consistency import SCALE
 from ldsr.models.latent_sr import LatentSR, Prepared
 from ldsr.sampling.ddim import OnStep, ddim
 from ldsr.sampling.dpm_solver import dpm_solver
@@ -16,7 +17,6 @@ from ldsr.sampling.noise import draw_noise
 from ldsr.sampling.schedule import Schedule, timesteps
 from ldsr.settings import Settings
 
-SCALE = 4
 TILE = 192
 """Side of the blocks, in low-resolution pixels, that the full-resolution parts are computed in."""
 HALO = 24

@@ -37,8 +37,8 @@ class Sources:
     sentinel2: tuple[np.ndarray, ...]
 
 
-def prepare(data: Path, out: Path, *, exclude: tuple[str, ...] = ()) -> None:
-    """Gather the training pictures below `data` in one .npz; those in `exclude` stay out."""
+def prepare(data: Path, out: Path) -> None:
+    """Gather the training pictures below `data` in one .npz."""
     import rasterio
 
     def read(path: Path) -> np.ndarray:
@@ -51,7 +51,7 @@ def prepare(data: Path, out: Path, *, exclude: tuple[str, ...] = ()) -> None:
         arrays[f"rural_{i}"] = read(path)
     for path in sorted((data / "sentinel2").glob("*.tif")):
         wanted = path.stem in SENTINEL2_TRAINING or path.stem.startswith(SEA_PREFIX)
-        if wanted and path.stem not in exclude:
+        if wanted:
             arrays[f"sentinel2_{path.stem}"] = read(path)
     np.savez(out, **arrays)
 
