@@ -3,22 +3,20 @@
 import argparse
 import csv
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from evaluation.aerial import Pair, load_pairs
+from evaluation.detail import Refined, judge_detail
 from evaluation.fidelity import psnr
 from evaluation.landscapes import look, save
+from evaluation.methods import Method, add_options, make_methods, variants
 from evaluation.perceptual import Lpips
-from ldsr.data.patch import Patch
 from ldsr.data.reader import read_patch
 from ldsr.errors import LdsrError, MetricError
 from ldsr.pipeline import Pipeline
 from ldsr.settings import Settings
-
-Method = Callable[[Patch], Patch]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +40,8 @@ def score_pairs(options: argparse.Namespace) -> None:
     for row in rows:
         print("{method:28} PSNR {psnr:6.2f} dB ({gain:+.2f})  LPIPS {lpips}".format(**row))
     _write_table(rows, options.out, "scores.csv")
+    if "refine" in options.methods.split(","):
+        show_detail(pairs, options)
 
 
 def look_at_landscapes(options: argparse.Namespace) -> None:
@@ -72,29 +72,26 @@ def _write_table(rows: list[dict], folder: Path | None, name: str) -> None:
         writer.writerows(rows)
 
 
-def make_methods(options: argparse.Namespace) -> dict[str, Method]:
-    """Bicubic, then what was asked for, each as a function Patch -> Patch."""
+def show_detail(pairs: list[Pair], options: argparse.Namespace) -> None:
+    """Print what the map of generated detail is worth on each base, and write detail.csv."""
     pipeline = Pipeline.load(options.weights, device=options.device)
+    rows = []
+    for label, settings in variants("refine", options):
+        scores = judge_detail([refine_pair(pipeline, pair, settings) for pair in pairs])
+        print(f"{label}: detail AUROC {scores.auroc:.3f}, helped {scores.helped:.1%} of the pixels")
+        tenths = zip(scores.detail, scores.change, scores.gain, strict=True)
+        for i, (detail, change, gain) in enumerate(tenths, start=1):
+            print(f"  tenth {i:2}: detail {detail:.3f}  change {change:.5f}  gain {gain:+.6f}")
+            row = {"method": label, "auroc": scores.auroc, "helped": scores.helped, "tenth": i}
+            rows.append(row | {"detail": detail, "change": change, "gain": gain})
+    _write_table(rows, options.out, "detail.csv")
 
-    def method(settings: Settings) -> Method:
-        return lambda patch: pipeline(patch, settings).sr
 
-    table = {"bicubic": method(Settings(base="bicubic", consistency="none"))}
-    for name in options.methods.split(","):
-        if name == "regression":
-            settings = Settings(base="regression", consistency=options.consistency)
-            table["regression"] = method(settings)
-        elif name == "base":
-            for steps in options.steps:
-                settings = Settings(
-                    steps=steps, sampler=options.sampler, eta=options.eta, seed=options.seed,
-                    temperature=options.temperature,
-                    consistency=options.consistency,
-                )  # fmt: skip
-                table[f"base, {steps} steps {options.sampler}"] = method(settings)
-        elif name != "bicubic":
-            raise MetricError(f"There is no method {name!r}; known are bicubic, regression, base.")
-    return table
+def refine_pair(pipeline: Pipeline, pair: Pair, settings: Settings) -> Refined:
+    """Run both stages on one pair."""
+    result = pipeline(pair.lr, settings)
+    base, sr = result.base.reflectance, result.sr.reflectance
+    return Refined(hr=pair.hr, base=base, sr=sr, detail=result.detail)
 
 
 def compare(pairs: list[Pair], methods: dict[str, Method]) -> list[dict]:
@@ -123,16 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--pairs", type=Path, help=".npz of aerial tiles, 1.2 m")
     what.add_argument("--landscapes", type=Path, nargs="+", help="real Sentinel-2 patches")
-    parser.add_argument("--methods", default="bicubic,regression,base")
-    parser.add_argument("--steps", type=int, nargs="+", default=[8])
-    parser.add_argument("--sampler", default="ddim")
-    parser.add_argument("--eta", type=float, default=0.0)
-    parser.add_argument("--temperature", type=float, help="default: the weights' own")
-    parser.add_argument("--consistency", default="psf")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=1, help="take every n-th tile")
-    parser.add_argument("--weights", default="mini")
-    parser.add_argument("--device", default="auto")
+    add_options(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write tables and pictures")
     return parser
 

@@ -1,13 +1,15 @@
-"""Time and memory of whole runs: python -m evaluation.benchmark [--sizes 128 512 1024] [--steps 8].
+"""Time and memory of whole runs: python -m evaluation.benchmark [--sizes 128 512] [--presets fast].
 
-Each size is run `--repeat` times on a shipped sample, mirrored to size; the fastest is shown with
-its parts (the first run in a process also pays for the preparation of kernels). Memory is the peak
-of the process so far, so sizes go from small to large.
+Each preset at each size is run `--repeat` times on a shipped sample, mirrored to size; the fastest
+is shown with its parts (the first run in a process also pays for the preparation of kernels).
+Memory is the peak of the process so far, so sizes go from small to large.
 """
 
 import argparse
+import dataclasses
 import resource
 import sys
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,14 +17,16 @@ from ldsr.data.patch import Patch
 from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError
 from ldsr.pipeline import Pipeline
-from ldsr.settings import Settings
+from ldsr.settings import PRESETS, Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print one line a size and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.benchmark", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 512])
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--presets", nargs="+", default=["balanced"], choices=sorted(PRESETS))
+    parser.add_argument("--steps", type=int, help="of stage 1, instead of the preset's")
+    parser.add_argument("--no-refine", action="store_true", help="stage 1 alone")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--weights", default="mini")
     parser.add_argument("--device", default="auto")
@@ -30,16 +34,31 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         pipeline = Pipeline.load(options.weights, device=options.device)
         for size in sorted(options.sizes):
-            patch, settings = make_patch(size), Settings(steps=options.steps)
-            runs = [pipeline(patch, settings).seconds for _ in range(options.repeat)]
-            best = min(runs, key=lambda seconds: seconds["total"])
-            parts = "  ".join(f"{name} {seconds:.2f}" for name, seconds in best.items())
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            print(f"{size:5} px  {parts} s  peak {peak:.2f} GiB", flush=True)
+            for preset in options.presets:
+                best = fastest(pipeline, make_patch(size), make_settings(preset, options), options)
+                parts = "  ".join(f"{name} {seconds:.2f}" for name, seconds in best.items())
+                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+                print(f"{size:5} px  {preset}  {parts} s  peak {peak:.2f} GiB", flush=True)
     except LdsrError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def make_settings(preset: str, options: argparse.Namespace) -> Settings:
+    """A preset with what the options say otherwise."""
+    settings = PRESETS[preset]
+    if options.steps is not None:
+        settings = dataclasses.replace(settings, steps=options.steps)
+    return dataclasses.replace(settings, refine=settings.refine and not options.no_refine)
+
+
+def fastest(
+    pipeline: Pipeline, patch: Patch, settings: Settings, options: argparse.Namespace
+) -> Mapping[str, float]:
+    """Seconds by part of the fastest of several runs."""
+    runs = [pipeline(patch, settings).seconds for _ in range(options.repeat)]
+    return min(runs, key=lambda seconds: seconds["total"])
 
 
 def make_patch(size: int) -> Patch:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from ldsr.errors import LdsrError
-from ldsr.settings import BASES, CONSISTENCIES, SAMPLERS, Settings
+from ldsr.settings import BASES, CONSISTENCIES, SAMPLERS, SKIP_FORMS, Settings
 
 SCALES = ("dn/10000", "(dn-1000)/10000", "reflectance")
 
@@ -27,15 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Super-resolve each input; every result is written before the next is begun."""
-    settings = Settings(
-        base=options.base,
-        sampler=options.sampler,
-        steps=options.steps,
-        eta=options.eta,
-        temperature=options.temperature,
-        consistency=options.consistency,
-        seed=options.seed,
-    )
+    names = (field.name for field in dataclasses.fields(Settings))
+    settings = Settings(**{name: getattr(options, name) for name in names})
     _make_folder(options.out)
     # torch is loaded only once the cheap checks have passed
     from ldsr.data.reader import read_patch
@@ -66,7 +59,8 @@ def weights(options: argparse.Namespace) -> int:
         here = entry.path.is_file()
         if options.action == "list":
             print(
-                f"{entry.name:10} {'here' if here else 'not here':9} {entry.path}  {entry.licence}"
+                f"{entry.name:16} {entry.role:10} {'here' if here else 'not here':9} "
+                f"{entry.path}  {entry.licence}"
             )
         elif not here:
             print(f"{entry.name}: not here ({entry.path})")
@@ -85,6 +79,8 @@ def _write(pipeline_result: object, path: Path, options: argparse.Namespace) -> 
     written = write_geotiff(pipeline_result, Path(f"{stem}_sr.tif"))
     if options.save_base:
         write_geotiff(pipeline_result, Path(f"{stem}_base.tif"), picture="base")
+    if pipeline_result.detail is not None:
+        write_geotiff(pipeline_result, Path(f"{stem}_detail.tif"), picture="detail")
     sheet = json.dumps(pipeline_result.run_sheet(), indent=2)
     Path(f"{stem}.json").write_text(sheet + "\n", encoding="utf-8")
     return written
@@ -104,7 +100,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m ldsr", description="LDSR Studio without the page."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
 
     command = commands.add_parser("run", help="super-resolve files")
     command.set_defaults(run=run)
@@ -112,13 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
     command.add_argument("--weights", default="mini")
     command.add_argument("--device", default="auto")
-    command.add_argument("--base", choices=BASES, default=defaults["base"])
-    command.add_argument("--sampler", choices=SAMPLERS, default=defaults["sampler"])
-    command.add_argument("--steps", type=int, default=defaults["steps"])
-    command.add_argument("--eta", type=float, default=defaults["eta"])
-    command.add_argument("--temperature", type=float, help="0..1, default: the weights' own")
-    command.add_argument("--consistency", choices=CONSISTENCIES, default=defaults["consistency"])
-    command.add_argument("--seed", type=int, default=defaults["seed"])
+    _add_settings(command)
     command.add_argument(
         "--bands", metavar="B04,B03,B02,B08", help="order of the bands in the file"
     )
@@ -130,6 +119,37 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("action", choices=("list", "verify"))
     command.add_argument("name", nargs="?")
     return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    """One option for each setting; what it means and its range is said by `Settings`."""
+    default = {field.name: field.default for field in dataclasses.fields(Settings)}
+
+    def add(name: str, kind: type, help: str, **more: object) -> None:
+        option = "--" + name.replace("_", "-")
+        if default[name] is not None:
+            help = f"{help} (default {default[name]})"
+        command.add_argument(option, type=kind, default=default[name], help=help, **more)
+
+    add("base", str, "stage 1", choices=BASES)
+    add("sampler", str, "of both stages", choices=SAMPLERS)
+    add("steps", int, "of stage 1")
+    add("eta", float, "DDIM noise, 0..1")
+    add("temperature", float, "amplitude of the first noise, 0..1; by default the weights' own")
+    command.add_argument("--cascade", action="store_true", help="base sr3: twice x2, not once x4")
+    command.add_argument(
+        "--no-refine", dest="refine", action="store_false", help="leave out stage 2"
+    )
+    add("refine_steps", int, "of stage 2")
+    add("refine_strength", float, "how noisy stage 2 begins, 0..1")
+    add("detail_cap", float, "most that a pixel may be generated, 0..1")
+    add("control_scale", float, "weight of the base's structure in stage 2, 0..2")
+    add("semantics", str, "spectral, clip, llava, none, or tags such as 'forest:0.6, water:0.4'")
+    add("tag_weight", float, "guidance by the tags, 0..4")
+    add("skip_threshold", float, "change below which deep features are used again, 0..1")
+    add("skip_form", str, "what is used again", choices=SKIP_FORMS)
+    add("consistency", str, "operator of the back-projection", choices=CONSISTENCIES)
+    add("seed", int, "of the noise")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Tensors in, tensors out: torch alone. Knows neither networks nor files; clips no
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +36,7 @@ class BackProjection:
         x: [B, C, 4H, 4W], not clipped.
         before: [B], RMSE between D x and the input over valid pixels and all bands, before.
         after: [B], the same after.
-        iterations: conjugate-gradient steps made (the slowest band of the batch).
+        iterations: solver steps made (the slowest band of the batch).
     """
 
     x: Tensor
@@ -70,6 +70,7 @@ def back_project(
     *,
     operator: str = "psf",
     valid: Tensor | None = None,
+    freedom: Tensor | None = None,
     sigma: Sequence[float] = PSF_SIGMA,
     tol: float = 1e-4,
     max_iterations: int = 100,
@@ -79,7 +80,7 @@ def back_project(
     x <- x + U z with (M D U M) z = M (lr - D x), M the valid pixels; U spreads a low-resolution
     pixel with a smooth kernel, so that no 4 pixel grid appears. For "psf" U is 16 D^T, and the
     change is the one of least norm, D^T (D D^T)^-1 (lr - D x). The system lives on the small grid
-    and is solved by conjugate gradients, each band of each sample for itself and only until its
+    and is solved by conjugate residuals, each band of each sample for itself and only until its
     residual is below `tol`: what is left unsolved are the frequencies that cost most noise.
 
     Args:
@@ -87,6 +88,8 @@ def back_project(
         lr: [B, C, H, W], the input.
         operator: "psf" or "box", as for `degrade`.
         valid: bool, broadcastable to `lr`; other pixels are ignored. None: all are valid.
+        freedom: [B, 1, 4H, 4W], 0..1: how freely a pixel may change, 0 not at all; U becomes
+            freedom U. None: all alike. What cannot be reached so is left in the residual.
         sigma: as for `degrade`.
         tol: RMSE to reach over the valid pixels of each band.
         max_iterations: at most so many steps.
@@ -101,34 +104,84 @@ def back_project(
     lr = torch.where(mask > 0, lr, torch.zeros_like(lr))
     residual = mask * (lr - _decimate(x, see))
     before = _rms(residual, mask)
-    z, iterations = _conjugate_gradients(
-        residual, mask, _overlap(see, spread), limit=count * tol**2, max_iterations=max_iterations
+    overlap = _overlap(see, spread)
+
+    def see_spread(z: Tensor) -> Tensor:
+        if freedom is None:
+            return mask * _filter(z, overlap)
+        return mask * _decimate(freedom * _spread(z, spread), see)
+
+    z, iterations = _conjugate_residuals(
+        residual, see_spread, limit=count * tol**2, max_iterations=max_iterations
     )
     if iterations:
-        x = x + _spread(z, spread)
+        change = _spread(z, spread)
+        x = x + (change if freedom is None else freedom * change)
     after = _rms(mask * (lr - _decimate(x, see)), mask)
     return BackProjection(x, before, after, iterations)
 
 
-def _conjugate_gradients(
-    residual: Tensor, mask: Tensor, overlap: Tensor, *, limit: Tensor, max_iterations: int
+def back_project_bounded(
+    generated: Tensor,
+    base: Tensor,
+    lr: Tensor,
+    *,
+    freedom: Tensor,
+    operator: str = "psf",
+    valid: Tensor | None = None,
+    tol: float = 1e-4,
+) -> BackProjection:
+    """Make a picture consistent that may leave its base only so far as each pixel is free to.
+
+    What was generated is back-projected, mixed with the base by `freedom`, and what the mixture
+    then lacks of the input is put where it is free. Where `freedom` is 0 the base stays as it is.
+    If pixels that may not change stand in the way of `tol`, all change for the remainder.
+
+    Args:
+        generated: what the generator would draw [B, C, 4H, 4W].
+        base: [B, C, 4H, 4W], consistent with the input to less than `tol`.
+        lr: [B, C, H, W], the input.
+        freedom: [B, 1, 4H, 4W], 0..1.
+        operator: as for `back_project`; so are `valid` and `tol`.
+
+    Returns:
+        The picture; `before` is the residual of what was generated.
+    """
+    how = {"operator": operator, "valid": valid, "tol": tol}
+    free = back_project(generated, lr, **how)
+    mixed = base + freedom * (free.x - base)
+    done = back_project(mixed, lr, freedom=freedom, **how)
+    if bool((done.after > tol).any()):
+        done = back_project(done.x, lr, **how)
+    return BackProjection(done.x, free.before, done.after, free.iterations + done.iterations)
+
+
+def _conjugate_residuals(
+    residual: Tensor, operator: Callable[[Tensor], Tensor], *, limit: Tensor, max_iterations: int
 ) -> tuple[Tensor, int]:
-    """Solve (M A M) z = residual per sample and band until |residual|^2 <= limit."""
+    """Solve operator(z) = residual per sample and band until |residual|^2 <= limit.
+
+    Conjugate residuals (Stiefel, 1955): as conjugate gradients, but what is left never grows, not
+    even where the operator is singular because pixels are not free to change.
+    """
     z = torch.zeros_like(residual)
-    direction = residual
-    energy = residual.square().sum((2, 3), keepdim=True)
+    seen_residual = operator(residual)
+    direction, seen = residual, seen_residual
+    curvature = (residual * seen_residual).sum((2, 3), keepdim=True)
     for iteration in range(max_iterations):
-        going = energy > limit
+        going = residual.square().sum((2, 3), keepdim=True) > limit
         if not bool(going.any()):
             return z, iteration
-        seen = mask * _filter(direction, overlap)
-        curvature = (direction * seen).sum((2, 3), keepdim=True)
-        length = torch.where(going, energy / curvature.clamp_min(1e-30), 0.0)
+        length = curvature / seen.square().sum((2, 3), keepdim=True).clamp_min(1e-30)
+        length = torch.where(going, length, 0.0)
         z = z + length * direction
         residual = residual - length * seen
-        energy_next = residual.square().sum((2, 3), keepdim=True)
-        direction = residual + (energy_next / energy.clamp_min(1e-30)) * direction
-        energy = energy_next
+        seen_residual = operator(residual)
+        curvature_next = (residual * seen_residual).sum((2, 3), keepdim=True)
+        ratio = curvature_next / curvature.clamp_min(1e-30)
+        direction = residual + ratio * direction
+        seen = seen_residual + ratio * seen
+        curvature = curvature_next
     return z, max_iterations
 
 

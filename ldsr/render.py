@@ -26,6 +26,19 @@ HEADROOM = 1.15
 """Share of the range above the 98th percentile that is still shown: super-resolved roofs are
 brighter than their 10 m mean."""
 
+HEAT = (
+    "#000004",
+    "#210c4a",
+    "#56106e",
+    "#89226a",
+    "#bc3754",
+    "#e35932",
+    "#f98e09",
+    "#f9cb35",
+    "#fcffa4",
+)
+"""Colours of a heat map at equal distances, from 0 to the largest value shown ("inferno")."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Stretch:
@@ -93,6 +106,47 @@ def false_colour(
         uint8 [H, W, 4], RGBA.
     """
     return _composite(reflectance, stretch, FALSE_COLOUR, valid)
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Average the absolute difference of two pictures over the bands: [C, H, W] to [H, W]."""
+    return np.abs(first - second).mean(axis=0, dtype=np.float32)
+
+
+def heat_top(values: np.ndarray, valid: np.ndarray) -> float:
+    """Choose the largest value of a heat map: the 99th percentile, rounded up to 1, 2, 5 x 10^n.
+
+    Args:
+        values: float [H, W], not negative.
+        valid: bool [H, W]; other pixels take no part.
+
+    Returns:
+        More than 0; 1e-4 where there is next to nothing to show.
+    """
+    high = max(float(np.percentile(values[valid], 99)), 1e-4) if valid.any() else 1e-4
+    power = 10.0 ** np.floor(np.log10(high))
+    factor = next((f for f in (1, 2, 5) if f * power >= high * (1 - 1e-6)), 10)
+    return float(f"{factor * power:.1g}")
+
+
+def heat(values: np.ndarray, top: float, *, valid: np.ndarray | None = None) -> np.ndarray:
+    """Draw a map of one number a pixel in the colours of HEAT.
+
+    Args:
+        values: float [H, W].
+        top: the value of the last colour; 0 is the first.
+        valid: bool [H, W]; invalid pixels become transparent.
+
+    Returns:
+        uint8 [H, W, 4], RGBA.
+    """
+    stops = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in HEAT], np.float32)
+    fine = np.linspace(0, len(HEAT) - 1, 256)
+    table = np.stack([np.interp(fine, np.arange(len(HEAT)), band) for band in stops.T], axis=1)
+    index = np.rint(np.clip(values / top, 0.0, 1.0) * 255).astype(np.uint8)
+    rgb = np.rint(table).astype(np.uint8)[index]
+    alpha = np.full(values.shape, 255, np.uint8) if valid is None else valid * np.uint8(255)
+    return np.dstack([rgb, alpha])
 
 
 def upsample(patch: Patch, factor: int = 4) -> np.ndarray:

@@ -4,11 +4,30 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
+import numpy as np
+
 from ldsr.data.patch import Patch
 from ldsr.settings import Settings
 
 SCALE = 4
 """Super-resolution factor: 10 m in, 2.5 m out."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageFigures:
+    """What one stage did.
+
+    Attributes:
+        steps_computed: denoiser evaluations made in full.
+        steps_skipped: those that used deep features of an earlier one again.
+        residual_before: RMSE in reflectance between the input and D(result) before back-projection.
+        residual_after: the same afterwards.
+    """
+
+    steps_computed: int
+    steps_skipped: int
+    residual_before: float
+    residual_after: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,13 +40,17 @@ class SuperResolution:
         sr: the final picture, [4, 4H, 4W]; equals `base` when there is no second stage.
         settings: what was asked for.
         weights: name of the weights.
-        weights_sha256: their hash.
+        weights_sha256: hash of their main file.
+        weights_files: hash of every file of weights that took part, by file name.
         seconds: time of each part, by name ("regress", "denoise", "decode", "consistency",
-            "total").
-        steps_computed: denoiser evaluations really made.
-        residual_before: RMSE in reflectance between the input and D(result) before back-projection.
-        residual_after: the same afterwards.
+            "refine encode", "refine denoise", "refine decode", "refine consistency", "total").
+        figures: of each stage that ran, "base" and, where there was one, "refine".
         out_of_range: share of valid result values outside [0, 1], 0..1.
+        detail: how much of each pixel the generator of stage 2 was allowed to invent, float32
+            [4H, 4W], 0 (the base) .. 1 (all generated), at most `settings.detail_cap`; None
+            without a second stage.
+        tags: land-cover tags that guided stage 2 with their probabilities, or None.
+        tags_source: where they came from, "spectral", "clip", "llava", "person" or "none".
     """
 
     lr: Patch
@@ -37,10 +60,44 @@ class SuperResolution:
     weights: str
     weights_sha256: str
     seconds: Mapping[str, float]
-    steps_computed: int
-    residual_before: float
-    residual_after: float
+    figures: Mapping[str, StageFigures]
     out_of_range: float
+    detail: np.ndarray | None = None
+    tags: Mapping[str, float] | None = None
+    tags_source: str = "none"
+    weights_files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def detail_figures(self) -> dict[str, float] | None:
+        """Mean and largest generated detail over the valid pixels, or None."""
+        if self.detail is None:
+            return None
+        values = self.detail[self.sr.valid]
+        return {"mean": float(values.mean()), "largest": float(values.max())}
+
+    @property
+    def last(self) -> StageFigures:
+        """Figures of the stage that made the final picture."""
+        return self.figures["refine" if "refine" in self.figures else "base"]
+
+    @property
+    def steps_computed(self) -> int:
+        """Denoiser evaluations made in full, all stages."""
+        return sum(stage.steps_computed for stage in self.figures.values())
+
+    @property
+    def steps_skipped(self) -> int:
+        """Denoiser evaluations that used deep features again, all stages."""
+        return sum(stage.steps_skipped for stage in self.figures.values())
+
+    @property
+    def residual_before(self) -> float:
+        """Of the final picture, before its back-projection."""
+        return self.last.residual_before
+
+    @property
+    def residual_after(self) -> float:
+        """Of the final picture, after its back-projection."""
+        return self.last.residual_after
 
     def run_sheet(self) -> dict:
         """All that is needed to repeat and to cite the run, ready for `json.dumps`."""
@@ -48,7 +105,11 @@ class SuperResolution:
         source["acquired"] = source["acquired"].isoformat() if source["acquired"] else None
         return {
             "settings": json.loads(self.settings.to_json()),
-            "weights": {"name": self.weights, "sha256": self.weights_sha256},
+            "weights": {
+                "name": self.weights,
+                "sha256": self.weights_sha256,
+                "files": dict(self.weights_files),
+            },
             "source": source,
             "input": {
                 "size": list(self.lr.size),
@@ -58,6 +119,31 @@ class SuperResolution:
             },
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "steps_computed": self.steps_computed,
+            "steps_skipped": self.steps_skipped,
+            "stages": {name: dataclasses.asdict(stage) for name, stage in self.figures.items()},
             "consistency": {"before": self.residual_before, "after": self.residual_after},
             "out_of_range": self.out_of_range,
+            "tags": {"source": self.tags_source, "probabilities": _rounded(self.tags)},
+            "detail": _rounded(self.detail_figures()),
         }
+
+
+def _rounded(values: Mapping[str, float] | None) -> dict[str, float] | None:
+    return None if values is None else {name: round(value, 4) for name, value in values.items()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class PromptSensitivity:
+    """How much a picture depends on its land-cover tags.
+
+    Attributes:
+        other_tags: the contrasting tags.
+        difference: |SR(tags) - SR(other tags)|, mean of the bands, reflectance float32 [4H, 4W].
+        mean: of it over the valid pixels.
+        refinement: mean |SR(tags) - base| over the same, to compare with.
+    """
+
+    other_tags: Mapping[str, float]
+    difference: np.ndarray
+    mean: float
+    refinement: float

@@ -3,29 +3,33 @@
 Knows a model and a schedule; knows neither files nor pictures' places.
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldsr.consistency import SCALE
+from ldsr.blocks import in_blocks
+from ldsr.consistency import SCALE, degrade
 from ldsr.models.latent_sr import LatentSR, Prepared
-from ldsr.sampling.ddim import OnStep, ddim
+from ldsr.models.refiner import Reference, Refiner
+from ldsr.sampling.cache import FirstBlockCache
+from ldsr.sampling.ddim import Denoiser, OnStep, ddim
 from ldsr.sampling.dpm_solver import dpm_solver
 from ldsr.sampling.noise import draw_noise
 from ldsr.sampling.schedule import Schedule, timesteps
 from ldsr.settings import Settings
 
-TILE = 192
-"""Side of the blocks, in low-resolution pixels, that the full-resolution parts are computed in."""
-HALO = 24
-"""Margin of a block: no less than the reach of the mini networks, so that blocks leave no seam."""
-
 
 def bicubic(lr: Tensor) -> Tensor:
     """Interpolate reflectance [B, C, H, W] four times finer."""
     return F.interpolate(lr, scale_factor=SCALE, mode="bicubic")
+
+
+def bilinear(detail: Tensor) -> Tensor:
+    """Interpolate a map [B, 1, h, w] to the pixels of the picture."""
+    return F.interpolate(detail, scale_factor=SCALE, mode="bilinear")
 
 
 def base_stage(
@@ -38,6 +42,7 @@ def base_stage(
     spacing: str,
     last_alpha_cumprod: float,
     generators: Sequence[torch.Generator],
+    cache: FirstBlockCache | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Stage 1: from noise to the latent of the base picture, guided by nothing but the patch.
@@ -51,6 +56,7 @@ def base_stage(
         spacing: of the time steps.
         last_alpha_cumprod: what the last DDIM step ends at.
         generators: one per sample.
+        cache: of this run; without one everything is computed.
         on_step: called after each step with the steps done, all steps and the latent's estimate.
 
     Returns:
@@ -62,7 +68,7 @@ def base_stage(
     at = timesteps(schedule, settings.steps, spacing=spacing)
 
     def denoise(z_t: Tensor, t: Tensor) -> Tensor:
-        return model.denoise(z_t, t, prepared).float()
+        return model.denoise(z_t, t, prepared, cache=cache).float()
 
     if settings.sampler == "dpm":
         return dpm_solver(denoise, noise, schedule=schedule, timesteps=at, on_step=on_step)
@@ -76,6 +82,121 @@ def base_stage(
         last_alpha_cumprod=last_alpha_cumprod,
         on_step=on_step,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Anchor:
+    """The base picture in every form that stage 2 needs.
+
+    Attributes:
+        base: reflectance [B, 4, 4H, 4W].
+        decoded: what the autoencoder makes of it, reflectance [B, 4, 4H, 4W].
+        reference: its latent, its condition and its control.
+    """
+
+    base: Tensor
+    decoded: Tensor
+    reference: Reference
+
+
+def anchor(refiner: Refiner, model: LatentSR, base: Tensor, *, control_scale: float) -> Anchor:
+    """Look at a base of any stage 1, reflectance [B, 4, 4H, 4W], with the eyes of stage 2.
+
+    Guide and condition are those of the base as seen at 10 m: all structure comes from the base.
+    """
+    prepared = prepare(model, degrade(base))
+    z_ref = encode(model, base, prepared)
+    reference = refiner.refer(z_ref, prepared, control_scale=control_scale)
+    return Anchor(base, decode(model, z_ref, prepared), reference)
+
+
+def refine_stage(
+    refiner: Refiner,
+    reference: Reference,
+    *,
+    settings: Settings,
+    schedule: Schedule,
+    temperature: float,
+    tags: Tensor | None,
+    generators: Sequence[torch.Generator],
+    caches: Sequence[FirstBlockCache | None] = (None, None),
+    on_step: OnStep | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Stage 2: from the noised base to the base with as much detail as the weight map allows.
+
+    At each step x0 = (1 - W) x0_eps + W z_ref (weight allocation, Sui et al., 2024), and the noise
+    is derived again from x0.
+
+    Args:
+        refiner: the networks of stage 2.
+        reference: of the base.
+        settings: sampler, eta, refine_steps, refine_strength, detail_cap, tag_weight.
+        schedule: of the noise.
+        temperature: amplitude of the noise the base gets, 0..1.
+        tags: probabilities [B, K] over the vocabulary, or None.
+        generators: one per sample.
+        caches: of this run; of the evaluations with tags, and of those without.
+        on_step: called after each step with the steps done, all steps and the latent's estimate.
+
+    Returns:
+        Latent [B, z, h, w] and detail = 1 - W [B, 1, h, w], 0..detail_cap, of the last step: how
+        far from the base the latent was allowed to go.
+    """
+    z_ref = reference.z_ref
+    detail = torch.zeros_like(z_ref[:, :1])
+    if settings.refine_strength == 0 or settings.detail_cap == 0:
+        return z_ref, detail
+    at = timesteps(schedule, settings.refine_steps, strength=settings.refine_strength)
+    noise = temperature * draw_noise(z_ref.shape[1:], generators).to(z_ref)
+    start = torch.full((len(z_ref),), at[0], device=z_ref.device)
+    z_t = schedule.add_noise(z_ref, noise, start)
+
+    def fuse(z_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
+        nonlocal detail
+        detail = (1 - refiner.weight(z_t, x0, reference, t)).clamp(max=settings.detail_cap)
+        return z_ref + detail * (x0 - z_ref)
+
+    denoise = guided_by_tags(refiner, reference, tags, settings.tag_weight, caches)
+    way = {"schedule": schedule, "timesteps": at, "fuse": fuse, "on_step": on_step}
+    if settings.sampler == "dpm":
+        z = dpm_solver(denoise, z_t, **way)
+    else:
+        z = ddim(denoise, z_t, eta=settings.eta, generators=generators, **way)
+    return z, detail
+
+
+def add_detail(model: LatentSR, z: Tensor, anchor: Anchor) -> Tensor:
+    """The base and what the decoder makes of z beyond what it makes of the base.
+
+    Where z is the base's latent the picture is the base, whatever the autoencoder does to it.
+
+    Returns:
+        Reflectance [B, 4, 4H, 4W], not yet back-projected.
+    """
+    return anchor.base + (decode(model, z, anchor.reference.prepared) - anchor.decoded)
+
+
+def guided_by_tags(
+    refiner: Refiner,
+    reference: Reference,
+    tags: Tensor | None,
+    weight: float,
+    caches: Sequence[FirstBlockCache | None],
+) -> Denoiser:
+    """The second denoiser, guided without a classifier: out = without + weight (with - without).
+
+    Ho and Salimans, 2022. Weights 0 and 1, and no tags, take one evaluation.
+    """
+    context = refiner.embed(tags) if weight > 0 else None
+
+    def denoise(z_t: Tensor, t: Tensor) -> Tensor:
+        told = refiner.denoise(z_t, t, reference, context=context, cache=caches[0]).float()
+        if context is None or weight == 1:
+            return told
+        untold = refiner.denoise(z_t, t, reference, cache=caches[1]).float()
+        return untold + weight * (told - untold)
+
+    return denoise
 
 
 def prepare(model: LatentSR, lr: Tensor) -> Prepared:
@@ -101,51 +222,10 @@ def decode(model: LatentSR, z: Tensor, prepared: Prepared) -> Tensor:
     return in_blocks(block, (z, prepared.guide), out_scales=(SCALE,))[0]
 
 
-def in_blocks(
-    function: Callable[..., tuple[Tensor, ...]],
-    inputs: tuple[Tensor, ...],
-    *,
-    out_scales: tuple[int, ...],
-    tile: int = TILE,
-    halo: int = HALO,
-) -> tuple[Tensor, ...]:
-    """Apply a local function block by block, so that memory does not grow with the picture.
+def encode(model: LatentSR, picture: Tensor, prepared: Prepared) -> Tensor:
+    """Encode reflectance [B, 4, 4H, 4W] to a latent, block by block (mini model only)."""
 
-    Args:
-        function: takes blocks of `inputs`, gives tensors `out_scales` times the first one's size.
-        inputs: [B, C, s H, s W], the first with s = 1.
-        out_scales: of the outputs.
-        tile: side of a block without its margin, on the first input's grid.
-        halo: margin on each side.
+    def block(cond: Tensor, guide: Tensor, picture: Tensor) -> tuple[Tensor]:
+        return (model.encode(model.to_range(picture), guide).float(),)
 
-    Returns:
-        The outputs as if `function` had seen everything at once.
-    """
-    height, width = inputs[0].shape[-2:]
-    if height <= tile + halo and width <= tile + halo:
-        return function(*inputs)
-    outputs: tuple[Tensor, ...] | None = None
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            bottom, right = min(top + tile, height), min(left + tile, width)
-            outer = (
-                max(top - halo, 0),
-                min(bottom + halo, height),
-                max(left - halo, 0),
-                min(right + halo, width),
-            )
-            parts = function(*(_window(x, outer, x.shape[-1] // width) for x in inputs))
-            inner = (top - outer[0], bottom - outer[0], left - outer[2], right - outer[2])
-            if outputs is None:
-                outputs = tuple(
-                    part.new_empty(*part.shape[:2], height * s, width * s)
-                    for part, s in zip(parts, out_scales, strict=True)
-                )
-            for whole, part, s in zip(outputs, parts, out_scales, strict=True):
-                _window(whole, (top, bottom, left, right), s).copy_(_window(part, inner, s))
-    return outputs
-
-
-def _window(x: Tensor, rows_columns: tuple[int, int, int, int], scale: int) -> Tensor:
-    top, bottom, left, right = (scale * edge for edge in rows_columns)
-    return x[..., top:bottom, left:right]
+    return in_blocks(block, (prepared.cond, prepared.guide, picture), out_scales=(1,))[0]

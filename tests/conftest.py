@@ -7,10 +7,13 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from ldsr.data.patch import Patch, Source
+from ldsr.loading import Loaded, Part, Parts
 from ldsr.models.latent_sr import LatentSR
+from ldsr.models.refiner import Refiner
+from ldsr.models.regression import Regression
+from ldsr.models.sr3 import SR3
 from ldsr.pipeline import Pipeline
 from ldsr.sampling.schedule import cosine_schedule
-from ldsr.weights import Loaded
 
 TINY = {
     "value_range": "sqrt",
@@ -36,6 +39,14 @@ TINY = {
     },
 }
 """Geometry of the mini model, a thousand times smaller."""
+TINY_REFINER = {
+    "denoiser": TINY["denoiser"],
+    "control": {"channels_in": 12, "channels": 8, "mults": (1, 2)},
+    "fusion": {"z_channels": 4, "cond_channels": 8, "channels": 4},
+    "tags": 10,
+}
+TINY_SR3 = {"channels": 4, "mults": (1, 2), "head": 4}
+TINY_REGRESSION = {"channels": 4, "blocks": 1, "head": 4}
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +57,40 @@ def tiny_model() -> LatentSR:
 
 
 @pytest.fixture(scope="session")
-def tiny_pipeline(tiny_model: LatentSR) -> Pipeline:
-    """A pipeline around `tiny_model`."""
+def tiny_refiner() -> Refiner:
+    """The networks of stage 2 with random weights, those that begin at zero included."""
+    torch.manual_seed(1)
+    refiner = Refiner(**TINY_REFINER)
+    for network in (refiner.tags, *refiner.control.out, refiner.control.middle):
+        torch.nn.init.normal_(network.weight, std=0.2)
+    torch.nn.init.normal_(refiner.fusion.conv_out.weight, std=0.5)
+    return refiner.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def tiny_parts(tiny_refiner: Refiner) -> Parts:
+    """Networks beside `tiny_model`, random."""
+    torch.manual_seed(2)
+    networks = {
+        "refiner": tiny_refiner,
+        "sr3": SR3(**TINY_SR3),
+        "regression": Regression(**TINY_REGRESSION),
+    }
+    given = {
+        role: Part(
+            network=network.eval().requires_grad_(False),
+            temperature=0.5,
+            file=f"tiny-{role}",
+            sha256="1" * 64,
+        )
+        for role, network in networks.items()
+    }
+    return Parts(torch.device("cpu"), given)
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tiny_model: LatentSR, tiny_parts: Parts) -> Pipeline:
+    """A pipeline around `tiny_model`, all parts at hand."""
     loaded = Loaded(
         model=tiny_model,
         schedule=cosine_schedule(),
@@ -56,7 +99,7 @@ def tiny_pipeline(tiny_model: LatentSR) -> Pipeline:
         temperature=0.8,
         sha256="0" * 64,
     )
-    return Pipeline("tiny", loaded, torch.device("cpu"))
+    return Pipeline("tiny", loaded, torch.device("cpu"), parts=tiny_parts)
 
 
 def make_patch(

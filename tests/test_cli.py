@@ -37,7 +37,15 @@ def test_run_writes_picture_and_run_sheet(sample: Path, tmp_path: Path) -> None:
         assert after.bounds == before.bounds and after.crs == before.crs
         assert after.shape == (160, 224) and after.count == 4
     assert (out / "place_base.tif").exists()
+    with rasterio.open(out / "place_detail.tif") as detail:
+        assert detail.count == 1 and detail.bounds == before.bounds and detail.shape == (160, 224)
+        values = detail.read(1)
+        assert values.min() >= 0 and values.max() <= 1 and values.std() > 0
     sheet = json.loads((out / "place.json").read_text())
+    assert set(sheet["stages"]) == {"base", "refine"}
+    for stage in sheet["stages"].values():
+        assert stage["steps_computed"] > 0 and stage["residual_after"] <= 1e-4
+    assert sheet["tags"]["source"] == "spectral" and sheet["detail"]["largest"] <= 1
     settings = Settings(**sheet["settings"])
     assert settings.temperature is not None, "what was really applied"
     assert dataclasses.replace(settings, temperature=None) == Settings(steps=2)

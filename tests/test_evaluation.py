@@ -8,6 +8,7 @@ import pytest
 
 from evaluation.__main__ import compare, main
 from evaluation.aerial import load_pairs, make_pair
+from evaluation.detail import Refined, judge_detail
 from evaluation.fidelity import psnr
 from evaluation.grid import grid_power
 from evaluation.perceptual import Lpips, stretch
@@ -80,6 +81,26 @@ def test_bicubic_is_the_first_row_and_the_yardstick(
     assert rows[0]["lpips"].startswith("unavailable")
 
 
+def test_detail_that_points_at_what_helped_scores_high() -> None:
+    random = np.random.default_rng(0)
+    hr = random.random((4, 32, 32))
+    base = hr + 0.1
+    better = np.zeros((32, 32))
+    better[:, :16] = 1
+    sr = base - 0.05 * better + 0.05 * (1 - better)
+
+    def score(detail: np.ndarray) -> float:
+        return judge_detail([Refined(hr=hr, base=base, sr=sr, detail=detail)]).auroc
+
+    assert score(better) > 0.9
+    assert score(1 - better) < 0.1
+    assert score(np.full((32, 32), 0.5)) == pytest.approx(0.5)
+    scores = judge_detail([Refined(hr=hr, base=base, sr=sr, detail=better)])
+    assert scores.helped == pytest.approx(0.5, abs=0.05)
+    assert scores.gain[0] < 0 < scores.gain[-1]
+    assert scores.detail[0] == 0 and scores.detail[-1] == 1
+
+
 def test_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -88,8 +109,12 @@ def test_command_line(
     np.savez(tiles, image=make_tiles())
     assert main(["--pairs", str(tiles), "--steps", "2", "--out", str(tmp_path / "report")]) == 0
     out = capsys.readouterr().out
-    assert re.findall(r"^(bicubic|regression|base)", out, re.M) == ["bicubic", "regression", "base"]
-    assert (tmp_path / "report" / "scores.csv").read_text().count("\n") == 4
+    found = re.findall(r"^(bicubic|regression|base|ldsr \+ refine).* PSNR", out, re.M)
+    assert found == ["bicubic", "regression", "base", "ldsr + refine"]
+    assert (tmp_path / "report" / "scores.csv").read_text().count("\n") == 5
+    assert re.search(r"AUROC 0\.\d+", out)
+    assert (tmp_path / "report" / "detail.csv").read_text().count("\n") == 11
+    assert main(["--pairs", str(tiles), "--methods", "magic"]) == 2
     assert main(["--pairs", str(tmp_path / "none.npz")]) == 2
     np.savez(tiles, image=make_tiles()[:, :3])
     assert main(["--pairs", str(tiles)]) == 2

@@ -1,6 +1,7 @@
 """What is written is a valid COG in exactly the bounds of the input, complete or not there."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from ldsr.data.geotiff import write_geotiff, write_patch
 from ldsr.data.patch import Patch
 from ldsr.data.reader import read_patch
 from ldsr.errors import LdsrError
-from ldsr.result import SuperResolution
+from ldsr.result import StageFigures, SuperResolution
 from ldsr.settings import Settings
 from tests.rasters import make_dn, write_tif
 
@@ -32,7 +33,7 @@ def larger(patch: Patch) -> Patch:
     )
 
 
-def make_result(lr: Patch) -> SuperResolution:
+def make_result(lr: Patch, *, detail: np.ndarray | None = None) -> SuperResolution:
     sr = larger(lr)
     base = Patch(reflectance=sr.reflectance / 2, valid=sr.valid, crs=sr.crs, transform=sr.transform)
     return SuperResolution(
@@ -43,10 +44,13 @@ def make_result(lr: Patch) -> SuperResolution:
         weights="mini",
         weights_sha256="ab" * 32,
         seconds={"total": 1.5},
-        steps_computed=8,
-        residual_before=0.01,
-        residual_after=1e-5,
+        figures={
+            "base": StageFigures(
+                steps_computed=8, steps_skipped=0, residual_before=0.01, residual_after=1e-5
+            )
+        },
         out_of_range=0.0,
+        detail=detail,
     )
 
 
@@ -100,7 +104,7 @@ def test_base_is_written_on_request(lr: Patch, tmp_path) -> None:
     path = write_geotiff(result, tmp_path / "base.tif", picture="base")
     with rasterio.open(path) as dataset:
         np.testing.assert_array_equal(np.nan_to_num(dataset.read()), result.base.reflectance)
-    with pytest.raises(LdsrError, match="expected 'sr' or 'base'"):
+    with pytest.raises(LdsrError, match="expected sr, base or detail"):
         write_geotiff(result, path, picture="moon")
 
 
@@ -127,3 +131,17 @@ def test_failed_write_leaves_nothing_and_keeps_what_was_there(lr: Patch, tmp_pat
     with pytest.raises(LdsrError, match="cannot be written"):
         write_patch(lr, folder)
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_detail_is_a_companion_of_one_band_on_the_same_ground(lr: Patch, tmp_path: Path) -> None:
+    detail = np.random.default_rng(0).random((4 * lr.size[0], 4 * lr.size[1])).astype(np.float32)
+    path = write_geotiff(make_result(lr, detail=detail), tmp_path / "d.tif", picture="detail")
+    with rasterio.open(path) as raster:
+        assert raster.count == 1 and raster.bounds == lr.bounds and raster.crs == lr.crs
+        assert "generated detail" in raster.descriptions[0]
+        written = raster.read(1)
+    valid = np.isfinite(written)
+    assert np.array_equal(written[valid], detail[valid])
+    assert not valid[:12, :20].any() and valid[12:].all(), "no data stays no data"
+    with pytest.raises(LdsrError, match="no second stage"):
+        write_geotiff(make_result(lr), tmp_path / "d.tif", picture="detail")

@@ -13,6 +13,9 @@ MODULES = sorted(
 ) + [ROOT / "app.py"]
 
 SIBLINGS = ("ldsr.data", "ldsr.models", "ldsr.sampling")
+NUMPY_SEMANTICS = tuple(
+    f"ldsr.semantics.{module}" for module in ("vocabulary", "spectral", "sources")
+)
 NETWORK = ("urllib.request", "http.client", "requests", "httpx", "pystac_client", "socket")
 
 
@@ -50,8 +53,15 @@ def test_imports_point_one_way(path: Path) -> None:
     name = module_name(path)
     if not within(name, "ldsr.web", "app"):
         assert not uses(path, "gradio"), "gradio outside ldsr/web and app.py"
-    if within(name, "ldsr.data", "ldsr.result", "ldsr.render", "ldsr.settings", "ldsr.errors"):
+    numpy_rules = ("ldsr.data", "ldsr.result", "ldsr.render", "ldsr.settings", "ldsr.errors")
+    if within(name, *numpy_rules, *NUMPY_SEMANTICS):
         assert not uses(path, "torch"), "torch where numpy rules"
+    if within(name, *SIBLINGS, "ldsr.settings"):
+        tags = uses(path, "ldsr.semantics") - {"ldsr.semantics"}
+        assert all(within(tag, "ldsr.semantics.vocabulary") for tag in tags), "tags' names at most"
+    if within(name, "ldsr.semantics"):
+        upwards = ("ldsr.pipeline", "ldsr.settings", "ldsr.stages", "ldsr.training")
+        assert not uses(path, *upwards), "semantics knows pictures, not what is made of them"
     if not within(name, "ldsr.data", "ldsr.scene"):
         allowed = {"ldsr.pipeline", "ldsr.training.pairs"}
         heavy = {
@@ -70,7 +80,7 @@ def test_imports_point_one_way(path: Path) -> None:
         if within(name, package):
             others = [other for other in SIBLINGS if other != package]
             assert not uses(path, *others), "data, models and sampling never import each other"
-    if within(name, "ldsr.settings", "ldsr.errors"):
+    if within(name, "ldsr.settings", "ldsr.errors", "ldsr.semantics.vocabulary"):
         outside = {n.split(".")[0] for n in imports(path)} - {"ldsr"} - set(sys.stdlib_module_names)
         assert not outside, "standard library only"
     if within(name, "ldsr.models", "ldsr.sampling"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ldsr import stages
+from ldsr.blocks import in_blocks
 from ldsr.data.patch import Patch
 from ldsr.errors import PatchError, WeightsError
 from ldsr.models.latent_sr import LatentSR
@@ -48,9 +48,12 @@ def test_temperature_scales_the_first_noise(tiny_pipeline: Pipeline, patch: Patc
     assert recommended.settings.temperature == 0.8
     stated = tiny_pipeline(patch, Settings(steps=2, temperature=0.8))
     assert np.array_equal(stated.sr.reflectance, recommended.sr.reflectance)
-    cold = [tiny_pipeline(patch, Settings(steps=2, temperature=0.0, seed=s)) for s in (1, 2)]
+    cold = [
+        tiny_pipeline(patch, Settings(steps=2, temperature=0.0, refine=False, seed=seed))
+        for seed in (1, 2)
+    ]
     assert np.array_equal(cold[0].sr.reflectance, cold[1].sr.reflectance)
-    assert not np.array_equal(cold[0].sr.reflectance, stated.sr.reflectance)
+    assert not np.array_equal(cold[0].sr.reflectance, stated.base.reflectance)
 
 
 def test_random_state_of_the_caller_is_left_alone(tiny_pipeline: Pipeline, patch: Patch) -> None:
@@ -66,16 +69,20 @@ def test_random_state_of_the_caller_is_left_alone(tiny_pipeline: Pipeline, patch
 def test_result_seen_again_is_the_input(
     tiny_pipeline: Pipeline, patch: Patch, base: str, operator: str
 ) -> None:
-    result = tiny_pipeline(patch, Settings(base=base, steps=2, consistency=operator))
+    settings = Settings(base=base, steps=2, consistency=operator, refine_steps=2)
+    result = tiny_pipeline(patch, settings)
     assert result.residual_after <= 1e-4
     assert result.residual_before > result.residual_after
-    assert result.steps_computed == (2 if base == "ldsr" else 0)
+    expected = 2 if base in ("ldsr", "sr3") else 0
+    assert result.figures["base"].steps_computed == expected
+    assert result.figures["base"].residual_after <= 1e-4
 
 
 def test_without_consistency_the_residual_is_only_measured(
     tiny_pipeline: Pipeline, patch: Patch
 ) -> None:
-    result = tiny_pipeline(patch, Settings(base="bicubic", consistency="none"))
+    settings = Settings(base="bicubic", refine=False, consistency="none")
+    result = tiny_pipeline(patch, settings)
     assert result.residual_before == result.residual_after > 0
 
 
@@ -107,7 +114,7 @@ def test_steps_are_reported_with_a_preview(tiny_pipeline: Pipeline, patch: Patch
         if step.preview is not None:
             assert step.preview().shape == (4, 4 * patch.size[0], 4 * patch.size[1])
 
-    tiny_pipeline(patch, Settings(steps=3), watch)
+    tiny_pipeline(patch, Settings(steps=3, refine_steps=2), watch)
     assert [(s.part, s.step) for s in seen] == [
         ("regress", 1),
         ("denoise", 1),
@@ -115,7 +122,13 @@ def test_steps_are_reported_with_a_preview(tiny_pipeline: Pipeline, patch: Patch
         ("denoise", 3),
         ("decode", 1),
         ("consistency", 1),
+        ("refine encode", 1),
+        ("refine denoise", 1),
+        ("refine denoise", 2),
+        ("refine decode", 1),
+        ("refine consistency", 1),
     ]
+    assert all(s.preview for s in seen if "denoise" in s.part)
 
 
 def test_raising_in_on_step_cancels(tiny_pipeline: Pipeline, patch: Patch) -> None:
@@ -134,7 +147,7 @@ def test_raising_in_on_step_cancels(tiny_pipeline: Pipeline, patch: Patch) -> No
 def test_values_out_of_range_are_counted_not_clipped(tiny_pipeline: Pipeline) -> None:
     bright = make_patch()
     bright = dataclasses.replace(bright, reflectance=bright.reflectance * 4)
-    result = tiny_pipeline(bright, Settings(base="bicubic"))
+    result = tiny_pipeline(bright, Settings(base="bicubic", refine=False))
     values = result.sr.reflectance
     assert result.out_of_range == pytest.approx(((values < 0) | (values > 1)).mean())
     assert result.out_of_range > 0 and values.max() > 1
@@ -151,7 +164,7 @@ def test_blocks_leave_no_seam(tiny_model: LatentSR) -> None:
 
     with torch.inference_mode():
         whole = guide_and_features(lr)
-        blocks = stages.in_blocks(guide_and_features, (lr,), out_scales=(4, 1), tile=32, halo=16)
+        blocks = in_blocks(guide_and_features, (lr,), out_scales=(4, 1), tile=32, halo=16)
     for one, other in zip(whole, blocks, strict=True):
         assert torch.allclose(one, other, atol=1e-5)
 

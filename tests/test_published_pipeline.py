@@ -6,7 +6,7 @@ import pytest
 import torch
 from opensr_model.srmodel import SRLatentDiffusion
 
-from ldsr import weights
+from ldsr import loading, weights
 from ldsr.errors import WeightsError
 from ldsr.models.geometry import PUBLISHED
 from ldsr.pipeline import Pipeline
@@ -21,7 +21,7 @@ NARROW = PUBLISHED | {"autoencoder": {"channels": TINY}, "denoiser": {"channels"
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Lightning checkpoint of the published package, narrow, where the product looks for it."""
     monkeypatch.setenv("LDSR_HOME", str(tmp_path))
-    monkeypatch.setattr(weights, "PUBLISHED", NARROW)
+    monkeypatch.setattr(loading, "PUBLISHED", NARROW)
     path = weights.WEIGHTS["ldsr-s2"].path
     path.parent.mkdir(parents=True)
     torch.manual_seed(0)
@@ -33,18 +33,19 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_it_runs_with_its_own_schedule_at_any_size(checkpoint: Path) -> None:
     pipeline = Pipeline.load("ldsr-s2", device="cpu")
     state = torch.load(checkpoint, weights_only=True)["state_dict"]
-    schedule = pipeline._loaded.schedule
+    schedule = pipeline.loaded.schedule
     assert torch.allclose(schedule.alphas_cumprod.float(), state["alphas_cumprod"])
     for size, settings in (
-        ((16, 21), Settings(steps=3, eta=0.95)),
-        ((18, 16), Settings(steps=7, sampler="dpm")),
+        ((16, 21), Settings(steps=3, eta=0.95, refine_steps=1)),
+        ((18, 16), Settings(steps=7, sampler="dpm", refine_steps=1)),
     ):
         result = pipeline(make_patch(*size), settings)
         assert result.sr.size == (4 * size[0], 4 * size[1])
         assert result.settings.temperature == 1.0
         assert result.residual_after <= 1e-4
-    with pytest.raises(WeightsError, match="regression"):
-        pipeline(make_patch(), Settings(base="regression"))
+        # stage 2 works on its base in the mini model's language
+        assert result.figures["refine"].steps_computed > 0
+        assert result.detail.max() <= settings.detail_cap
 
 
 @pytest.mark.parametrize("damage", ["missing", "shape", "schedule"])

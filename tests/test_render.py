@@ -108,3 +108,31 @@ def test_png_round_trip_and_refusal(patch):
 
 def test_thumbnail_is_square_without_alpha(patch):
     assert render.thumbnail(patch, 64).shape == (64, 64, 3)
+
+
+def test_difference_is_the_mean_over_bands():
+    first = np.zeros((4, 2, 3), np.float32)
+    second = first.copy()
+    second[0, 0, 0], second[1, 0, 0] = 0.4, -0.4
+    found = render.difference(first, second)
+    assert found.shape == (2, 3) and np.isclose(found[0, 0], 0.2) and found.sum() == found[0, 0]
+
+
+def test_heat_map_goes_from_the_first_colour_to_the_last():
+    values = np.array([[0.0, 0.5, 1.0, 9.0]])
+    valid = np.array([[True, True, True, False]])
+    picture = render.heat(values, 1.0, valid=valid)
+    assert picture.dtype == np.uint8 and picture[0, :, 3].tolist() == [255, 255, 255, 0]
+    colours = ["#" + "".join(f"{c:02x}" for c in picture[0, i, :3]) for i in range(3)]
+    assert colours[0] == render.HEAT[0] and colours[2] == render.HEAT[-1]
+    brightness = render.heat(np.linspace(0, 1, 256)[None], 1.0)[0, :, :3].sum(1, dtype=int)
+    assert (np.diff(brightness) >= -6).all(), "more is never darker"
+
+
+@pytest.mark.parametrize(
+    ("high", "top"), [(0.0, 1e-4), (0.013, 0.02), (0.02, 0.02), (0.031, 0.05), (0.07, 0.1)]
+)
+def test_heat_map_ends_at_a_round_number(high, top):
+    values = np.full((4, 4), high)
+    assert np.isclose(render.heat_top(values, np.ones((4, 4), bool)), top)
+    assert render.heat_top(values, np.zeros((4, 4), bool)) == 1e-4

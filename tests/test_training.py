@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from ldsr.errors import WeightsError
 from ldsr.models.latent_sr import LatentSR
+from ldsr.models.regression import Regression
 from ldsr.training import losses, pairs
-from ldsr.training.__main__ import main
+from ldsr.training.__main__ import FURTHER, RECIPES, SHIPPED, main
+from ldsr.training.bases import grow
 from ldsr.training.degradation import decimation_matrix, degrade_randomly
 from ldsr.training.loop import Budget, fit
 from ldsr.training.pairs import Pairs, Sources
+from ldsr.training.pool import gaussian_blur
 
 
 def make_sources() -> Sources:
@@ -103,11 +107,12 @@ def test_every_recipe_runs_and_the_result_is_loaded_by_the_product(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--smoke`: two steps of each recipe, one after the other, then the file that ships."""
-    from ldsr.weights import hash_file, load_mini
+    from ldsr.loading import load_mini
+    from ldsr.weights import hash_file
 
     pictures, run, out = tmp_path / "pictures.npz", tmp_path / "run", tmp_path / "mini.safetensors"
     save_sources(pictures)
-    for recipe in ("regression", "autoencoder", "denoiser", "polish"):
+    for recipe in RECIPES:
         assert main([recipe, str(pictures), str(run), "--smoke"]) == 0
     assert main(["export", str(run), str(out)]) == 0
     loaded = load_mini(out, hash_file(out), torch.device("cpu"))
@@ -116,3 +121,45 @@ def test_every_recipe_runs_and_the_result_is_loaded_by_the_product(
         model.latent_std, torch.ones_like(model.latent_std)
     )
     assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
+
+
+def test_networks_beside_the_model_train_and_are_loaded_by_the_product(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--smoke` again, for every network that has a file of its own."""
+    from ldsr.loading import load_part
+    from ldsr.weights import hash_file
+
+    pictures, run = tmp_path / "pictures.npz", tmp_path / "run"
+    save_sources(pictures)
+    for recipe in FURTHER:
+        assert main([recipe, str(pictures), str(run), "--smoke"]) == 0
+    cpu = torch.device("cpu")
+    for role in SHIPPED:
+        out = tmp_path / f"{role}.safetensors"
+        assert main(["export-part", role, str(run), str(out)]) == 0
+        part = load_part(out, role, hash_file(out), cpu)
+        assert all(torch.isfinite(tensor).all() for tensor in part.network.state_dict().values())
+        with pytest.raises(WeightsError, match=out.name):
+            load_part(out, "sr3" if role != "sr3" else "refiner", "", cpu)
+
+
+def test_a_deeper_regression_begins_as_the_one_it_grew_from() -> None:
+    torch.manual_seed(0)
+    small, large = (
+        Regression(channels=8, blocks=1, head=4),
+        Regression(channels=8, blocks=3, head=4),
+    )
+    grow(small, large)
+    lr = torch.rand(1, 4, 9, 9)
+    assert torch.allclose(small(lr)[0], large(lr)[0], atol=1e-6)
+
+
+def test_blur_of_the_bases_keeps_a_constant_and_widens_an_edge() -> None:
+    flat = torch.full((2, 4, 16, 16), 0.3)
+    sigma = torch.tensor([0.2, 1.3])
+    assert torch.allclose(gaussian_blur(flat, sigma), flat, atol=1e-6)
+    edge = flat.clone()
+    edge[..., 8:] = 0.6
+    blurred = gaussian_blur(edge, sigma)
+    assert (blurred[1] - edge[1]).abs().max() > 5 * (blurred[0] - edge[0]).abs().max()

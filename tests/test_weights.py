@@ -8,22 +8,25 @@ import torch
 from safetensors import safe_open
 
 from ldsr.errors import WeightsError
+from ldsr.loading import load_mini, load_weights, save_mini
 from ldsr.models.latent_sr import LatentSR
 from ldsr.pipeline import Pipeline
 from ldsr.settings import Settings
-from ldsr.weights import ASSETS, WEIGHTS, hash_file, load_mini, load_weights, save_mini
+from ldsr.weights import ASSETS, WEIGHTS, hash_file
 from tests.conftest import TINY, make_patch
 
 CPU = torch.device("cpu")
 
 
 def test_shipped_weights_are_what_the_registry_says() -> None:
-    entry = WEIGHTS["mini"]
-    assert hash_file(entry.path) == entry.sha256
-    assert entry.path.stat().st_size <= 25e6
-    with safe_open(entry.path, framework="pt") as file:
-        assert all(file.get_tensor(key).dtype == torch.float16 for key in file.keys())
-        assert json.loads(file.metadata()["geometry"])["value_range"] == "sqrt"
+    embedded = [entry for entry in WEIGHTS.values() if entry.embedded]
+    assert {entry.role for entry in embedded} == {"model", "refiner", "sr3", "regression"}
+    for entry in embedded:
+        assert hash_file(entry.path) == entry.sha256
+        with safe_open(entry.path, framework="pt") as file:
+            assert all(file.get_tensor(key).dtype == torch.float16 for key in file.keys())
+            assert json.loads(file.metadata()["geometry"])
+    assert WEIGHTS["mini"].path.stat().st_size <= 25e6
     assert sum(path.stat().st_size for path in ASSETS.iterdir()) <= 60e6
 
 
@@ -39,7 +42,8 @@ def test_shipped_weights_beat_bicubic_at_their_own_ground() -> None:
     pipeline = Pipeline.load("mini", device="cpu")
 
     def error(base: str) -> float:
-        result = pipeline(patch, Settings(base=base, steps=4, consistency="none"))
+        settings = Settings(base=base, steps=4, refine=False, consistency="none")
+        result = pipeline(patch, settings)
         return float(((torch.from_numpy(result.sr.reflectance) - hr[0]) ** 2).mean())
 
     assert error("ldsr") < 0.8 * error("bicubic")

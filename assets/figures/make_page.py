@@ -43,7 +43,8 @@ def main() -> None:
                 color_scheme="dark" if options.dark else "light",
             )
             page.goto(f"http://127.0.0.1:{port}/")
-            page.locator("#viewer .chips").get_by_text("Consistency").wait_for(timeout=120_000)
+            there = ".viewer[data-mode=result] [data-at=right] img.is-there"
+            page.wait_for_selector(there, timeout=300_000)
             page.wait_for_timeout(1500)
             page.screenshot(path=options.out)
             browser.close()
@@ -51,7 +52,7 @@ def main() -> None:
         server.terminate()
 
 
-def wait_for(url: str, patience: float = 60.0) -> None:
+def wait_for(url: str, patience: float = 300.0) -> None:
     """Wait until a page answers."""
     end = time.monotonic() + patience
     while True:

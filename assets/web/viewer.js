@@ -1,35 +1,75 @@
-// The before / after viewer. Everything shown comes from one JSON value; pictures are fetched by
-// address. Drag or arrow keys move the border; + and - zoom; zoomed in, the picture is dragged.
+// Input, base and refined: two of them under one border, or all side by side. Everything shown comes
+// from one JSON value; pictures are fetched by address when they are first needed.
 const $ = (selector) => element.querySelector(selector);
+const $$ = (selector) => [...element.querySelectorAll(selector)];
 const root = $(".viewer");
 const frame = $(".v-frame");
-const images = { before: $(".v-before img"), after: $(".v-after img") };
-const clip = $(".v-after");
+const overlay = $(".v-overlay");
 const line = $(".v-line");
 const handle = $(".v-handle");
-const view = { position: 50, zoom: 1, x: 0, y: 0, colours: "true" };
+const NAMES = ["input", "base", "refined"];
 const ZOOMS = [1, 2, 4, 8];
-const wanted = {};
+const panes = Object.fromEntries(NAMES.map((name) => [name, $(`[data-pane=${name}]`)]));
+const view = {
+  left: "input", right: "refined", mode: "divider", overlay: "none", colours: "true",
+  position: 50, zoom: 1, x: 0, y: 0,
+};
+const wanted = new Map();
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+const pictures = () => (props.value || {}).pictures || {};
+const there = () => NAMES.filter((name) => pictures()[name]);
+
+// What is really on either side: what the person chose where it is there, else the next best.
+function sides() {
+  const names = there();
+  const last = names[names.length - 1];
+  const right = names.length < 2 ? null : names.includes(view.right) ? view.right : last;
+  const rest = names.filter((name) => name !== right);
+  return { left: rest.includes(view.left) ? view.left : rest[0] || null, right };
+}
+
+const visible = () => (view.mode === "three" ? there() : Object.values(sides()).filter(Boolean));
+
+// The picture that the PNG shows and that an overlay lies on.
+function shownPicture() {
+  const names = visible();
+  return names.includes("refined") ? "refined" : sides().right || sides().left;
+}
+
+function choose(side, name) {
+  if (!pictures()[name]) return;
+  const now = sides();
+  const other = side === "left" ? "right" : "left";
+  if (now[other] === name) view[other] = now[side];
+  view[side] = name;
+  draw();
+}
 
 function place() {
   const limit = (view.zoom - 1) / view.zoom / 2;
   view.x = clamp(view.x, -limit, limit);
   view.y = clamp(view.y, -limit, limit);
-  const move = `scale(${view.zoom}) translate(${100 * view.x}%, ${100 * view.y}%)`;
-  for (const image of Object.values(images)) {
-    image.style.transform = move;
+  for (const image of $$(".v-frame img")) {
+    image.style.transform = `scale(${view.zoom}) translate(${100 * view.x}%, ${100 * view.y}%)`;
     image.style.imageRendering = view.zoom >= 4 ? "pixelated" : "auto";
   }
-  clip.style.clipPath = `inset(0 0 0 ${view.position}%)`;
+  const { left, right } = sides();
+  const divided = view.mode === "divider";
+  for (const [name, pane] of Object.entries(panes)) {
+    const side = !divided ? "alone" : name === right ? "right" : name === left ? "left" : "off";
+    pane.dataset.at = visible().includes(name) ? side : "off";
+    pane.style.clipPath = side === "right" ? `inset(0 0 0 ${view.position}%)` : "";
+    const hidden = side === "left" ? view.position < 22 : side === "right" && view.position > 78;
+    pane.querySelector(".v-tag").classList.toggle("is-covered", hidden);
+  }
   line.style.left = `${view.position}%`;
   handle.setAttribute("aria-valuenow", String(Math.round(view.position)));
-  handle.setAttribute("aria-valuetext", `${Math.round(view.position)} % before`);
+  handle.setAttribute("aria-valuetext", `${Math.round(view.position)} % ${left || ""}`);
   $(".v-factor").textContent = `${view.zoom}×`;
   root.classList.toggle("is-zoomed", view.zoom > 1);
-  $(".v-tag-before").classList.toggle("is-covered", view.position < 22);
-  $(".v-tag-after").classList.toggle("is-covered", view.position > 78);
+  root.classList.toggle("is-divided", divided && right !== null);
+  root.dataset.view = view.mode;
 }
 
 function zoomBy(direction) {
@@ -39,11 +79,9 @@ function zoomBy(direction) {
 }
 
 // A new picture takes the place of the old one only once it is decoded: no flicker.
-async function show(which, urls) {
-  const url = urls ? urls[view.colours] : "";
-  if (wanted[which] === url) return;
-  wanted[which] = url;
-  const image = images[which];
+async function show(image, url, done) {
+  if (wanted.get(image) === url) return;
+  wanted.set(image, url);
   if (!url) {
     image.removeAttribute("src");
     delete image.dataset.url;
@@ -57,103 +95,103 @@ async function show(which, urls) {
   } catch {
     return;
   }
-  if (wanted[which] !== url) return;
+  if (wanted.get(image) !== url) return;
   image.src = url;
   image.dataset.url = url;
   image.classList.add("is-there");
-  captions();
+  done();
 }
 
-function chip([label, text, title]) {
-  const box = document.createElement("div");
-  box.className = "chip";
-  box.title = title || "";
-  if (text.length > 14) box.classList.add("is-wide");
-  box.append(Object.assign(document.createElement("span"), { textContent: label }));
-  box.append(Object.assign(document.createElement("b"), { textContent: text }));
-  return box;
-}
-
-function row([label, text]) {
-  const box = document.createElement("div");
-  box.append(Object.assign(document.createElement("dt"), { textContent: label }));
-  box.append(Object.assign(document.createElement("dd"), { textContent: text }));
-  return box;
-}
-
-function tag(selector, label) {
-  const box = $(selector);
+// A caption never names a picture that is not on the screen yet.
+function caption(name) {
+  const box = panes[name].querySelector(".v-tag");
+  const picture = pictures()[name];
+  const image = panes[name].querySelector("img");
   box.replaceChildren();
-  if (!label) return;
-  box.append(Object.assign(document.createElement("b"), { textContent: label.title }), " " + label.text);
+  if (!picture) return;
+  const late = props.value.mode === "result" && image.dataset.url !== picture.urls[view.colours];
+  const title = late ? "Loading" : picture.title;
+  box.append(Object.assign(document.createElement("b"), { textContent: title }));
+  box.append(" " + (late ? picture.title.toLowerCase() : picture.text));
 }
 
-// The caption never names a picture that is not on the screen yet.
-function captions() {
-  const value = props.value || {};
-  const [before, after] = value.labels || [];
-  const late = value.mode === "result" && images.after.dataset.url !== wanted.after;
-  tag(".v-tag-before", before);
-  tag(".v-tag-after", late ? { title: "Loading", text: "the finished picture" } : value.after ? after : null);
-}
-
-function links(value) {
-  for (const link of element.querySelectorAll("[data-link]")) {
-    const target = value.links ? value.links[link.dataset.link] : null;
-    const href = target && typeof target === "object" ? target[view.colours] : target;
-    if (href) link.href = href;
-    else link.removeAttribute("href");
+function drawPictures() {
+  const seen = visible();
+  for (const name of NAMES) {
+    const picture = pictures()[name];
+    const image = panes[name].querySelector("img");
+    if (!picture) show(image, "");
+    else if (seen.includes(name)) show(image, picture.urls[view.colours], () => caption(name));
+    caption(name);
   }
-  $("[data-copy]").disabled = !value.share;
+  const { left, right } = sides();
+  for (const radio of $$("[data-side] input")) {
+    radio.disabled = !pictures()[radio.value] || right === null;
+    radio.checked = radio.value === (radio.name === "ldsr-left" ? left : right);
+  }
+}
+
+function drawOverlay() {
+  const overlays = (props.value || {}).overlays || {};
+  const chosen = overlays[view.overlay];
+  const name = chosen ? shownPicture() : null;
+  if (name && overlay.parentElement !== panes[name]) panes[name].querySelector("img").after(overlay);
+  show(overlay, chosen ? chosen.url : "", () => {});
+  overlay.alt = chosen ? chosen.text : "";
+  for (const radio of $$("[data-overlays] input")) {
+    radio.disabled = radio.value !== "none" && !overlays[radio.value];
+    radio.checked = radio.value === (chosen ? view.overlay : "none");
+  }
+  legend(chosen);
 }
 
 function draw() {
   const value = props.value || {};
   root.dataset.mode = value.mode || "empty";
   if (value.width) {
-    frame.style.aspectRatio = `${value.width} / ${value.height}`;
     frame.style.setProperty("--ratio", value.width / value.height);
+    frame.style.setProperty("--panes", there().length);
   }
-  show("before", value.before);
-  show("after", value.after);
-  root.classList.toggle("has-after", Boolean(value.after));
-  captions();
-  $(".chips").replaceChildren(...(value.chips || []).map(chip));
-  $(".provenance").replaceChildren(...(value.provenance || []).map(row));
-  links(value);
+  drawPictures();
+  drawOverlay();
+  drawFacts();
   place();
 }
 
-let drag = null;
-frame.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0) return;
-  const onLine = event.target.closest(".v-line") !== null;
-  if (!onLine && event.pointerType === "touch" && view.zoom === 1) return;
-  const kind = onLine || view.zoom === 1 ? "border" : "pan";
-  drag = { kind, x: event.clientX, y: event.clientY };
-  frame.setPointerCapture(event.pointerId);
-  if (kind === "border") toPointer(event);
-  if (onLine) handle.focus({ preventScroll: true });
-});
-frame.addEventListener("pointermove", (event) => {
-  if (!drag) return;
-  if (drag.kind === "border") return toPointer(event);
-  const size = frame.getBoundingClientRect();
-  view.x += (event.clientX - drag.x) / size.width / view.zoom;
-  view.y += (event.clientY - drag.y) / size.height / view.zoom;
-  drag = { ...drag, x: event.clientX, y: event.clientY };
-  place();
-});
-for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => (drag = null));
-frame.addEventListener("click", (event) => {
-  const touched = event.pointerType === "touch" && !event.target.closest(".v-line");
-  if (touched && view.zoom === 1) toPointer(event);
-});
-frame.addEventListener("wheel", (event) => {
-  if (!event.ctrlKey) return;
-  event.preventDefault();
-  zoomBy(event.deltaY < 0 ? 1 : -1);
-}, { passive: false });
+function drags() {
+  let drag = null;
+  frame.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    const onLine = event.target.closest(".v-line") !== null;
+    const divided = root.classList.contains("is-divided");
+    if (!onLine && event.pointerType === "touch" && view.zoom === 1) return;
+    if (!divided && view.zoom === 1) return;
+    const kind = onLine || view.zoom === 1 ? "border" : "pan";
+    drag = { kind, x: event.clientX, y: event.clientY };
+    frame.setPointerCapture(event.pointerId);
+    if (kind === "border") toPointer(event);
+    if (onLine) handle.focus({ preventScroll: true });
+  });
+  frame.addEventListener("pointermove", (event) => {
+    if (!drag) return;
+    if (drag.kind === "border") return toPointer(event);
+    const size = panes[shownPicture()].getBoundingClientRect();
+    view.x += (event.clientX - drag.x) / size.width / view.zoom;
+    view.y += (event.clientY - drag.y) / size.height / view.zoom;
+    drag = { ...drag, x: event.clientX, y: event.clientY };
+    place();
+  });
+  for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => (drag = null));
+  frame.addEventListener("click", (event) => {
+    const touched = event.pointerType === "touch" && !event.target.closest(".v-line");
+    if (touched && view.zoom === 1 && root.classList.contains("is-divided")) toPointer(event);
+  });
+  frame.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    zoomBy(event.deltaY < 0 ? 1 : -1);
+  }, { passive: false });
+}
 
 function toPointer(event) {
   const size = frame.getBoundingClientRect();
@@ -161,48 +199,57 @@ function toPointer(event) {
   place();
 }
 
-handle.addEventListener("keydown", (event) => {
-  const step = event.shiftKey ? 10 : 2;
-  const moves = { ArrowLeft: -step, ArrowDown: -step, ArrowRight: step, ArrowUp: step };
-  if (event.key in moves) view.position = clamp(view.position + moves[event.key], 0, 100);
-  else if (event.key === "Home") view.position = 0;
-  else if (event.key === "End") view.position = 100;
-  else if (event.key === "+" || event.key === "=") return zoomBy(1);
-  else if (event.key === "-") return zoomBy(-1);
-  else return;
-  event.preventDefault();
-  place();
-});
-
-for (const radio of element.querySelectorAll("input[name=ldsr-colours]")) {
-  radio.addEventListener("change", () => {
-    view.colours = radio.value;
-    draw();
+function keys() {
+  handle.addEventListener("keydown", (event) => {
+    const step = event.shiftKey ? 10 : 2;
+    const moves = { ArrowLeft: -step, ArrowDown: -step, ArrowRight: step, ArrowUp: step };
+    if (event.key in moves) view.position = clamp(view.position + moves[event.key], 0, 100);
+    else if (event.key === "Home") view.position = 0;
+    else if (event.key === "End") view.position = 100;
+    else return;
+    event.preventDefault();
+    place();
+  });
+  frame.addEventListener("keydown", (event) => {
+    const moves = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+    if (event.key === "+" || event.key === "=") zoomBy(1);
+    else if (event.key === "-") zoomBy(-1);
+    else if (event.key in moves && event.target === frame && view.zoom > 1) {
+      view.x += (0.1 * moves[event.key][0]) / view.zoom;
+      view.y += (0.1 * moves[event.key][1]) / view.zoom;
+      place();
+    } else return;
+    event.preventDefault();
+  });
+  // 1, 2, 3 choose the right picture, with Shift the left one; never while something is typed.
+  document.addEventListener("keydown", (event) => {
+    const digit = /^(?:Digit|Numpad)([123])$/.exec(event.code);
+    const at = document.activeElement;
+    const here = at === document.body || root.contains(at);
+    if (!digit || !here || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    choose(event.shiftKey ? "left" : "right", NAMES[digit[1] - 1]);
   });
 }
-for (const button of element.querySelectorAll("[data-zoom]")) {
-  button.addEventListener("click", () => zoomBy(Number(button.dataset.zoom)));
-}
-$("[data-full]").addEventListener("click", () => {
-  if (document.fullscreenElement) document.exitFullscreen();
-  else $(".v-main").requestFullscreen();
-});
-$("[data-copy]").addEventListener("click", async (event) => {
-  const button = event.currentTarget;
-  const link = location.origin + location.pathname + props.value.share;
-  try {
-    await navigator.clipboard.writeText(link);
-  } catch {
-    const field = Object.assign(document.createElement("textarea"), { value: link });
-    document.body.append(field);
-    field.select();
-    document.execCommand("copy");
-    field.remove();
-  }
-  button.textContent = "Copied";
-  button.dataset.copied = link;
-  setTimeout(() => (button.textContent = "Copy link"), 1600);
-});
 
-watch("value", draw);
-draw();
+function controls() {
+  const choices = { colours: "ldsr-colours", mode: "ldsr-view", overlay: "ldsr-overlay" };
+  for (const [key, group] of Object.entries(choices)) {
+    for (const radio of $$(`input[name=${group}]`)) {
+      radio.addEventListener("change", () => {
+        view[key] = radio.value;
+        draw();
+      });
+    }
+  }
+  for (const radio of $$("[data-side] input")) {
+    radio.addEventListener("change", () => choose(radio.name === "ldsr-left" ? "left" : "right", radio.value));
+  }
+  for (const button of $$("[data-zoom]")) {
+    button.addEventListener("click", () => zoomBy(Number(button.dataset.zoom)));
+  }
+  $("[data-full]").addEventListener("click", () => {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else $(".v-main").requestFullscreen();
+  });
+}

@@ -27,6 +27,7 @@ class Result(Protocol):
     lr: Patch
     base: Patch
     sr: Patch
+    detail: np.ndarray | None
     settings: Settings
     weights: str
     weights_sha256: str
@@ -43,16 +44,20 @@ def write_geotiff(result: Result, path: str | os.PathLike[str], *, picture: str 
     Args:
         result: a `ldsr.result.SuperResolution`.
         path: the file to write; replaced if it is there.
-        picture: "sr" (the final picture) or "base" (stage 1).
+        picture: "sr" (the final picture), "base" (stage 1) or "detail" (one band: how much of each
+            pixel stage 2 was allowed to invent, 0..1).
 
     Returns:
         The path written.
 
     Raises:
-        LdsrError: another picture, or a place that cannot be written.
+        LdsrError: another picture, "detail" of a result without a second stage, or a place that
+            cannot be written.
     """
-    if picture not in ("sr", "base"):
-        raise LdsrError(f"The picture to write is {picture!r}, expected 'sr' or 'base'.")
+    if picture not in ("sr", "base", "detail"):
+        raise LdsrError(f"The picture to write is {picture!r}, expected sr, base or detail.")
+    if picture == "detail" and result.detail is None:
+        raise LdsrError("There is no generated detail to write: the run had no second stage.")
     sheet = result.run_sheet()
     tags = {
         "picture": picture,
@@ -64,8 +69,10 @@ def write_geotiff(result: Result, path: str | os.PathLike[str], *, picture: str 
         "residual_after": repr(float(result.residual_after)),
         "run_sheet": json.dumps(sheet, sort_keys=True),
     }
-    patch = result.sr if picture == "sr" else result.base
-    return write_patch(patch, path, tags=tags)
+    if picture == "detail":
+        bands = {"generated detail, 0 (base) .. 1": result.detail}
+        return _write_complete(result.sr, bands, path, tags=tags)
+    return write_patch(result.sr if picture == "sr" else result.base, path, tags=tags)
 
 
 def write_patch(
@@ -84,11 +91,23 @@ def write_patch(
     Raises:
         LdsrError: the place cannot be written.
     """
+    bands = {f"{band} ({SENTINEL2[band]})": patch.reflectance[i] for i, band in enumerate(BANDS)}
+    return _write_complete(patch, bands, path, tags=tags)
+
+
+def _write_complete(
+    patch: Patch,
+    bands: Mapping[str, np.ndarray],
+    path: str | os.PathLike[str],
+    *,
+    tags: Mapping[str, str] | None,
+) -> Path:
+    """Write bands by name [H, W] on a patch's ground, NaN where it is not valid."""
     target = Path(path)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with quiet_gdal():
-            _write_cog(patch, unfinished, {"software": SOFTWARE, **(tags or {})})
+            _write_cog(patch, bands, unfinished, {"software": SOFTWARE, **(tags or {})})
         unfinished.replace(target)
     except GDAL_ERRORS as error:
         raise PatchError(
@@ -100,17 +119,19 @@ def write_patch(
     return target
 
 
-def _write_cog(patch: Patch, path: Path, tags: Mapping[str, str]) -> None:
+def _write_cog(
+    patch: Patch, bands: Mapping[str, np.ndarray], path: Path, tags: Mapping[str, str]
+) -> None:
     height, width = patch.size
-    profile = {"driver": "GTiff", "dtype": "float32", "count": len(BANDS), "nodata": np.nan}
+    profile = {"driver": "GTiff", "dtype": "float32", "count": len(bands), "nodata": np.nan}
     place = {"crs": patch.crs}
     if patch.transform is not None:
         place["transform"] = patch.transform
-    values = np.where(patch.valid, patch.reflectance, np.float32(np.nan))
+    values = np.where(patch.valid, np.stack(list(bands.values())), np.float32(np.nan))
     with MemoryFile() as memory:
         with memory.open(height=height, width=width, **profile, **place) as dataset:
             dataset.write(values)
-            dataset.descriptions = tuple(f"{band} ({SENTINEL2[band]})" for band in BANDS)
+            dataset.descriptions = tuple(bands)
             dataset.update_tags(**tags)
         with rasterio.open(memory.name) as dataset:
             raster_copy(

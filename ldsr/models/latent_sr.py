@@ -14,10 +14,8 @@ from torch.nn import functional as F
 from ldsr.models.autoencoder import Autoencoder
 from ldsr.models.layers import suppress_nyquist
 from ldsr.models.regression import Regression
-from ldsr.models.unet import UNet
-
-SQRT_SHIFT = 0.01
-"""Added before the square root of the "sqrt" range, so that dark noise is not blown up."""
+from ldsr.models.unet import BlockCache, UNet
+from ldsr.models.value_range import to_range, to_reflectance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,15 +66,11 @@ class LatentSR(nn.Module):
 
     def to_range(self, reflectance: Tensor) -> Tensor:
         """Map reflectance to the network's range."""
-        if self.value_range == "sqrt":
-            return (reflectance.clamp(min=-0.9 * SQRT_SHIFT) + SQRT_SHIFT).sqrt()
-        return reflectance
+        return to_range(reflectance, self.value_range)
 
     def to_reflectance(self, x: Tensor) -> Tensor:
         """Map the network's range to reflectance; the inverse of `to_range`."""
-        if self.value_range == "sqrt":
-            return x.clamp(min=0).square() - SQRT_SHIFT
-        return x
+        return to_reflectance(x, self.value_range)
 
     def regress(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Give the guide picture [B, bands, 4H, 4W] (network's range) and its features."""
@@ -90,9 +84,11 @@ class LatentSR(nn.Module):
         up = F.interpolate(self.to_range(lr), scale_factor=4, mode="bilinear")
         return Prepared(None, self.encode(up))
 
-    def denoise(self, z_t: Tensor, t: Tensor, prepared: Prepared) -> Tensor:
+    def denoise(
+        self, z_t: Tensor, t: Tensor, prepared: Prepared, *, cache: BlockCache | None = None
+    ) -> Tensor:
         """Evaluate the denoiser on z_t [B, z, H, W] at time steps t [B]."""
-        return self.denoiser(z_t, t, prepared.cond)
+        return self.denoiser(z_t, t, prepared.cond, cache=cache)
 
     def encode(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """Encode a picture in the network's range to the latent (posterior mean, normalised)."""

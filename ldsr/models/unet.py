@@ -3,6 +3,9 @@
 The published geometry (LDSR-S2) is the default. Any latent size works: it is padded inside.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +13,28 @@ from torch.nn import functional as F
 from ldsr.models.layers import Attention, ResBlock, Upsample, make_norm, time_embedding
 
 EPS = 1e-5
+
+
+class BlockCache(Protocol):
+    """What decides whether deep features of an earlier step will do (`ldsr.sampling.cache`).
+
+    Attributes:
+        form: "residual" or "literal" (all but the first block is reused or left out), or
+            "shallow" (only the levels below the first are reused).
+    """
+
+    form: str
+
+    def __call__(
+        self, change: Tensor, compute: Callable[[Tensor | None], Tensor], *, anchor: Tensor | None
+    ) -> Tensor:
+        """Give compute(rows) for the samples that need it, what was stored for the others.
+
+        Args:
+            change: what the first block added to its input [B, C, h, w]; the gate looks at it.
+            compute: computes the samples `rows` (indices [n]; None for all).
+            anchor: [B, ...] the stored value is relative to, or None.
+        """
 
 
 class UNet(nn.Module):
@@ -90,34 +115,112 @@ class UNet(nn.Module):
         self.norm_out = make_norm(norm, width, EPS)
         self.conv_out = nn.Conv2d(width, channels_out, 3, padding=1)
 
-    def forward(self, z_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
+    def forward(
+        self,
+        z_t: Tensor,
+        t: Tensor,
+        cond: Tensor,
+        *,
+        context: Tensor | None = None,
+        control: Sequence[Tensor] | None = None,
+        cache: BlockCache | None = None,
+    ) -> Tensor:
         """Predict noise or velocity.
 
         Args:
             z_t: noisy latent [B, z, h, w].
             t: time steps [B].
             cond: condition [B, channels_in - z, h, w].
+            context: added to the time embedding [B, 4 channels].
+            control: added to what each level hands over, one [B, width, h / 2^i, w / 2^i] a level
+                (of the padded size, see `pad`), and last one for the middle.
+            cache: of the run, or None to compute everything.
 
         Returns:
             [B, channels_out, h, w].
         """
         height, width = z_t.shape[-2:]
-        x = torch.cat([z_t, cond], dim=1)
-        x = F.pad(x, (0, -width % self.factor, 0, -height % self.factor), mode="replicate")
-        embedding = self.time(time_embedding(t, self.channels).to(x.dtype))
-        h = self.conv_in(x)
-        skips = [h]
-        for stage in self.down:
+        embedding = self.time(time_embedding(t, self.channels).to(z_t.dtype))
+        if context is not None:
+            embedding = embedding + context
+        entry = self.conv_in(self.pad(torch.cat([z_t, cond], dim=1)))
+        first = self.down[0]["attention"][0](self.down[0]["blocks"][0](entry, embedding))
+
+        def rest(rows: Tensor | None) -> Tensor:
+            return self._after_first(
+                *_pick(rows, entry, first, embedding), _pick_control(rows, control), cache=None
+            )
+
+        if cache is None or cache.form == "shallow":
+            h = self._after_first(entry, first, embedding, control, cache=cache)
+        else:
+            h = cache(first - entry, rest, anchor=first)
+        return self.conv_out(F.silu(self.norm_out(h)))[..., :height, :width]
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Repeat the last row and column until every level has a whole size."""
+        height, width = x.shape[-2:]
+        if height % self.factor == 0 and width % self.factor == 0:
+            return x
+        return F.pad(x, (0, -width % self.factor, 0, -height % self.factor), mode="replicate")
+
+    def _after_first(
+        self,
+        entry: Tensor,
+        first: Tensor,
+        embedding: Tensor,
+        control: Sequence[Tensor] | None,
+        *,
+        cache: BlockCache | None,
+    ) -> Tensor:
+        """All between the first block and the head; the deeper levels through the cache."""
+        h, skips, top = first, [entry, first], self.down[0]
+        for block, attention in zip(top["blocks"][1:], top["attention"][1:], strict=True):
+            h = attention(block(h, embedding))
+            skips.append(h)
+        if control is not None:
+            skips = [skip + control[0] for skip in skips]
+
+        def deep(rows: Tensor | None) -> Tensor:
+            return self._deep(*_pick(rows, h, embedding), _pick_control(rows, control))
+
+        h = deep(None) if cache is None else cache(first - entry, deep, anchor=None)
+        return self._climb(self.up[-1], h, skips, embedding)
+
+    def _deep(self, h: Tensor, embedding: Tensor, control: Sequence[Tensor] | None) -> Tensor:
+        """The levels below the first, down and up again: [B, width, h, w] to [B, width', h, w]."""
+        levels = []
+        for i, stage in enumerate(self.down[1:], start=1):
+            h = self.down[i - 1]["down"](h)
+            skips = [h]
             for block, attention in zip(stage["blocks"], stage["attention"], strict=True):
                 h = attention(block(h, embedding))
                 skips.append(h)
-            if "down" in stage:
-                h = stage["down"](h)
-                skips.append(h)
+            if control is not None:
+                # the first skip comes from the level above
+                skips[1:] = [skip + control[i] for skip in skips[1:]]
+            levels.append(skips)
         h = self.middle2(self.middle_attention(self.middle1(h, embedding)), embedding)
-        for stage in self.up:
-            for block, attention in zip(stage["blocks"], stage["attention"], strict=True):
-                h = attention(block(torch.cat([h, skips.pop()], dim=1), embedding))
-            if "up" in stage:
-                h = stage["up"](h)
-        return self.conv_out(F.silu(self.norm_out(h)))[..., :height, :width]
+        if control is not None:
+            h = h + control[-1]
+        for stage, skips in zip(self.up[:-1], reversed(levels), strict=True):
+            h = stage["up"](self._climb(stage, h, skips, embedding))
+        return h
+
+    @staticmethod
+    def _climb(stage: nn.ModuleDict, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
+        """The blocks of one level on the way up, each with a skip, the last one first."""
+        for block, attention, skip in zip(
+            stage["blocks"], stage["attention"], reversed(skips), strict=True
+        ):
+            h = attention(block(torch.cat([h, skip], dim=1), embedding))
+        return h
+
+
+def _pick(rows: Tensor | None, *values: Tensor) -> tuple[Tensor, ...]:
+    """The given samples of each tensor; all of them for None."""
+    return values if rows is None else tuple(value[rows] for value in values)
+
+
+def _pick_control(rows: Tensor | None, control: Sequence[Tensor] | None) -> Sequence[Tensor] | None:
+    return None if control is None else _pick(rows, *control)

@@ -14,6 +14,9 @@ from ldsr.sampling.schedule import Schedule
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """Network: x_t [B, C, h, w] and t [B] (whole numbers) to its output [B, C, h, w]."""
 
+Fuse = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Corrects the estimate of x0: x_t, x0 [B, C, h, w] and t [B] to x0 [B, C, h, w]."""
+
 OnStep = Callable[[int, int, Tensor], None]
 """Called after each step with the steps done (from 1), all steps, and the estimate of x0."""
 
@@ -27,6 +30,7 @@ def ddim(
     eta: float = 0.0,
     generators: Sequence[torch.Generator] | None = None,
     last_alpha_cumprod: float = 1.0,
+    fuse: Fuse | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Turn noise into a clean latent.
@@ -44,6 +48,7 @@ def ddim(
         generators: one per sample; needed where eta > 0.
         last_alpha_cumprod: p of the last step. 1 ends at x0 exactly; LDSR-S2 ends at
             `schedule.alphas_cumprod[0]`, which leaves a trace of noise.
+        fuse: corrects each estimate of x0; the noise is derived again from what it gives.
         on_step: called after each step; what it raises ends the run.
 
     Returns:
@@ -60,6 +65,9 @@ def ddim(
         # Denoise.
         at = torch.full((len(x),), t, device=x.device)
         x0, eps = schedule.to_x0_eps(denoise(x, at), x, at)
+        if fuse is not None:
+            x0 = fuse(x, x0, at)
+            eps = schedule.to_eps(x0, x, at)
         # Step to the next noise level.
         sigma = eta * ((1 - p) / (1 - a)) ** 0.5 * max(1 - a / p, 0.0) ** 0.5
         x = p**0.5 * x0 + max(1 - p - sigma**2, 0.0) ** 0.5 * eps

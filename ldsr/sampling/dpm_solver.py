@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ldsr.sampling.ddim import Denoiser, OnStep
+from ldsr.sampling.ddim import Denoiser, Fuse, OnStep
 from ldsr.sampling.schedule import Schedule
 
 
@@ -19,6 +19,7 @@ def dpm_solver(
     *,
     schedule: Schedule,
     timesteps: Sequence[int],
+    fuse: Fuse | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Turn noise into a clean latent.
@@ -33,6 +34,7 @@ def dpm_solver(
         x: noise [B, C, h, w], N(0, 1).
         schedule: the noise schedule the network was trained with.
         timesteps: strictly decreasing, as `ldsr.sampling.schedule.timesteps` gives them.
+        fuse: corrects each estimate of x0.
         on_step: called after each step; what it raises ends the run.
 
     Returns:
@@ -47,6 +49,8 @@ def dpm_solver(
         # Denoise.
         at = torch.full((len(x),), t, device=x.device)
         x0, _ = schedule.to_x0_eps(denoise(x, at), x, at)
+        if fuse is not None:
+            x0 = fuse(x, x0, at)
         # Extrapolate x0 along lambda.
         h = _log_ratio(alpha_next, sigma_next) - _log_ratio(alpha, sigma)
         estimate = x0

@@ -95,6 +95,11 @@ class Schedule:
             return (x_t - sigma * output) / alpha, output
         return alpha * x_t - sigma * output, sigma * x_t + alpha * output
 
+    def to_eps(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """Derive the noise that x_t holds if the clean latent is x0, all [B, C, H, W], t [B]."""
+        alpha, sigma = self._like(x_t, t)
+        return (x_t - alpha * x0) / sigma
+
     def _like(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma as [B, 1, 1, 1] of x's type and device."""
         shape = (-1,) + (1,) * (x.ndim - 1)
@@ -124,7 +129,34 @@ def cosine_schedule(
     return Schedule(signal, parameterization)
 
 
-def timesteps(schedule: Schedule, steps: int, *, spacing: str = "trailing") -> tuple[int, ...]:
+SR3_BETAS = (1e-6, 1e-2)
+SR3_LENGTH = 2000
+
+
+def sr3_signal(time: Tensor) -> Tensor:
+    """Give gamma, the squared amplitude of SR3's signal, at a time 0 (clean) .. 1 (noise).
+
+    SR3's betas rise linearly over 2000 steps. In the limit of small ones gamma = exp(-B(time)), B
+    their integral, 2000 (b0 time + (b1 - b0) time^2 / 2): 4.5e-5 at the end (the product: 4.4e-5).
+    """
+    first, last = SR3_BETAS
+    time = time.double()
+    return torch.exp(-SR3_LENGTH * (first * time + (last - first) * time**2 / 2))
+
+
+def sr3_schedule(length: int = SR3_LENGTH) -> Schedule:
+    """SR3's noise in any number of steps: as pure at the last one, only the betas are larger.
+
+    Keeping the betas and cutting the steps would end with signal left (0.08 after 500), where
+    sampling begins with none.
+    """
+    steps = torch.arange(1, length + 1, dtype=torch.float64)
+    return Schedule(sr3_signal(steps / length), "v")
+
+
+def timesteps(
+    schedule: Schedule, steps: int, *, spacing: str = "trailing", strength: float = 1.0
+) -> tuple[int, ...]:
     """Choose the time steps of a run.
 
     "trailing" begins at T - 1, as a schedule that ends in pure noise wants, and is the better for
@@ -135,16 +167,20 @@ def timesteps(schedule: Schedule, steps: int, *, spacing: str = "trailing") -> t
         schedule: of length T.
         steps: 1..T.
         spacing: "trailing" or "leading".
+        strength: share of the schedule to visit, counted from its clean end: a run that begins
+            with a noised picture. Steps that would fall together are visited once.
 
     Returns:
-        Exactly `steps` whole numbers in 0..T - 1, strictly decreasing.
+        `steps` whole numbers in 0..T - 1 (fewer only where strength leaves fewer than that),
+        strictly decreasing.
 
     Raises:
         ValueError: steps out of range, or an unknown spacing.
     """
-    length = len(schedule)
-    if not 1 <= steps <= length:
-        raise ValueError(f"{steps} steps; expected 1 to {length}.")
+    if not 1 <= steps <= len(schedule):
+        raise ValueError(f"{steps} steps; expected 1 to {len(schedule)}.")
+    length = max(1, round(strength * len(schedule)))
+    steps = min(steps, length)
     if spacing == "trailing":
         # round(T - i T / steps) - 1, halves upwards, in whole numbers
         return tuple((2 * length * (steps - i) + steps) // (2 * steps) - 1 for i in range(steps))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from ldsr.models.geometry import MINI
+from ldsr.models.geometry import MINI, REFINER, REGRESSION, SR3
 from ldsr.models.latent_sr import LatentSR
-from ldsr.training import loop, pairs, recipes
+from ldsr.training import allocation, bases, loop, pairs, recipes, refine, sr3
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,20 @@ RECIPES = {
     "denoiser": recipes.train_denoiser,
     "polish": recipes.polish,
 }
+"""Recipes of the networks of the mini model, one after the other."""
+FURTHER = {
+    "regressor": bases.train_regressor,
+    "sr3": sr3.train_sr3,
+    "refiner": refine.train_refiner,
+    "allocation": allocation.train_allocation,
+}
+"""Recipes of networks with a file of their own; all but SR3 begin with the finished mini model."""
+SHIPPED = {
+    "regression": ("regressor", REGRESSION, 0.0),
+    "refiner": ("allocation", REFINER, refine.TEMPERATURE),
+    "sr3": ("sr3", SR3, sr3.TEMPERATURE),
+}
+"""By role: the recipe that made the network last, its geometry, its recommended temperature."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         pairs.prepare(options.data, options.out)
     elif options.command == "export":
         export(options.folder, options.out)
+    elif options.command == "export-part":
+        export_part(options.role, options.folder, options.out)
     else:
         train(options)
     return 0
@@ -46,7 +62,12 @@ def train(options: argparse.Namespace) -> None:
         options.batch, options.steps, options.minutes = 4, 2, 1e6
     bench = recipes.Bench(
         model=model.to(options.device, memory_format=torch.channels_last),
-        pairs=pairs.Pairs(pairs.load(options.pictures), seed=options.seed),
+        pairs=pairs.Pairs(
+            pairs.load(options.pictures),
+            seed=options.seed,
+            size=80 if options.command == "allocation" else 64,
+            aerial_scale=(1.0 if options.command in RECIPES else 1.5, 2.0),
+        ),
         device=options.device,
         batch=options.batch,
         folder=options.folder,
@@ -55,14 +76,18 @@ def train(options: argparse.Namespace) -> None:
     budget = loop.Budget(
         minutes=options.minutes, max_steps=options.steps, learning_rate=options.learning_rate
     )
-    steps = RECIPES[options.command](bench, budget)
-    torch.save(model.state_dict(), options.folder / "model.pt")
-    log.info("%s: %d steps", options.command, steps)
+    if options.command in RECIPES:
+        steps = RECIPES[options.command](bench, budget)
+        torch.save(model.state_dict(), options.folder / "model.pt")
+        log.info("%s: %d steps", options.command, steps)
+    else:
+        network = FURTHER[options.command](bench, budget)
+        torch.save(network.state_dict(), options.folder / f"{options.command}_network.pt")
 
 
 def export(folder: Path, out: Path) -> None:
-    """Write the file that ships: half precision, geometry and schedule in the header."""
-    from ldsr.weights import save_mini
+    """Write the mini model as it ships: half precision, geometry and schedule in the header."""
+    from ldsr.loading import save_mini
 
     digest = save_mini(
         load_model(folder),
@@ -71,6 +96,18 @@ def export(folder: Path, out: Path) -> None:
         schedule=recipes.MINI_SCHEDULE,
         temperature=recipes.MINI_TEMPERATURE,
     )
+    log.info("%s: %d bytes, sha256 %s", out, out.stat().st_size, digest)
+
+
+def export_part(role: str, folder: Path, out: Path) -> None:
+    """Write a network that works beside the mini model as it ships."""
+    from ldsr.loading import PARTS, save_part
+
+    command, geometry, temperature = SHIPPED[role]
+    network = PARTS[role](**geometry)
+    saved = folder / f"{command}_network.pt"
+    network.load_state_dict(torch.load(saved, weights_only=True, map_location="cpu"))
+    digest = save_part(network, out, geometry=geometry, temperature=temperature)
     log.info("%s: %d bytes, sha256 %s", out, out.stat().st_size, digest)
 
 
@@ -89,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("prepare", help="gather the training pictures in one file")
     command.add_argument("data", type=Path)
     command.add_argument("out", type=Path)
-    for name, recipe in RECIPES.items():
+    for name, recipe in (RECIPES | FURTHER).items():
         command = commands.add_parser(name, help=recipe.__doc__.splitlines()[0])
         command.add_argument("pictures", type=Path, help="what prepare wrote")
         command.add_argument("folder", type=Path, help="checkpoints and networks")
@@ -100,9 +137,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         command.add_argument("--smoke", action="store_true", help="two tiny steps, no LPIPS")
-    command = commands.add_parser("export", help="write the weights that ship")
-    command.add_argument("folder", type=Path)
-    command.add_argument("out", type=Path)
+    for name, what in (("export", "the mini model"), ("export-part", "a network beside it")):
+        command = commands.add_parser(name, help=f"write {what} as it ships")
+        if name == "export-part":
+            command.add_argument("role", choices=sorted(SHIPPED))
+        command.add_argument("folder", type=Path)
+        command.add_argument("out", type=Path)
     return parser
 
 

@@ -34,6 +34,21 @@ class Perceptual(nn.Module):
         return self.net(sr, hr).mean()
 
 
+class SpatialPerceptual(nn.Module):
+    """LPIPS (AlexNet) of R, G, B at each pixel, stretched by the reference; as `Perceptual`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import lpips
+
+        net = lpips.LPIPS(net="alex", spatial=True, verbose=False)
+        self.net = net.eval().requires_grad_(False)
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Distance of reflectance sr to hr, [B, 4, H, W] each: [B, 1, H, W]."""
+        return self.net(*(stretch(x[:, :3], hr[:, :3]) for x in (sr, hr)))
+
+
 def stretch(x: Tensor, reference: Tensor) -> Tensor:
     """Map the reference's 1st to 99th percentile of each picture (all bands pooled) to -1..1."""
     flat = reference.flatten(1)

@@ -79,6 +79,7 @@ class Pairs:
         size: side of a crop in fine pixels.
         seed: of all randomness.
         shares: of aerial, rural and Sentinel-2 crops in a batch.
+        aerial_scale: range of the factor that aerial pictures are averaged down by.
     """
 
     def __init__(
@@ -88,10 +89,12 @@ class Pairs:
         size: int = 64,
         seed: int = 0,
         shares: tuple[float, float, float] = (0.62, 0.12, 0.26),
+        aerial_scale: tuple[float, float] = (1.0, 2.0),
     ) -> None:
         self.sources = sources
         self.size = size
         self.shares = shares
+        self.aerial_scale = aerial_scale
         self.generator = torch.Generator().manual_seed(seed)
         areas = np.array([picture[0].size for picture in sources.sentinel2], dtype=float)
         self.weights = torch.from_numpy(np.sqrt(areas / areas.sum()))
@@ -108,7 +111,9 @@ class Pairs:
             crop = crop * self._gain(0.25, 0.08)
         else:
             pictures = self.sources.aerial if kind == 0 else self.sources.rural
-            crop = self._window(pictures[self._integer(len(pictures))], self._uniform(1.0, 2.0))
+            crop = self._window(
+                pictures[self._integer(len(pictures))], self._uniform(*self.aerial_scale)
+            )
             crop = self._aerial(crop / 255)
         return self._turn(crop)
 

@@ -14,6 +14,9 @@ from ldsr.training import loop, losses
 from ldsr.training.degradation import degrade_randomly
 from ldsr.training.pairs import Pairs
 
+GENTLY = 1 / 3
+"""Strength of the degradation that is near the nominal point spread function."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bench:
@@ -35,13 +38,15 @@ class Bench:
     folder: Path
     perceptual: bool = True
 
-    def draw(self, *, gently: bool = False) -> tuple[Tensor, Tensor]:
-        """Draw fine and degraded reflectance, [B, 4, 64, 64] and [B, 4, 16, 16].
+    def draw(self, *, strength: float = 1.0, count: int | None = None) -> tuple[Tensor, Tensor]:
+        """Draw fine and degraded reflectance, [B, 4, S, S] and [B, 4, S/4, S/4].
 
-        `gently`: with a third of the randomness in blur and noise.
+        Args:
+            strength: of the randomness in blur and noise, 0..1; GENTLY where pictures are judged.
+            count: B, where it is not that of the bench.
         """
-        hr = self.pairs.batch(self.batch)
-        lr = degrade_randomly(hr, self.pairs.generator, strength=1 / 3 if gently else 1.0)
+        hr = self.pairs.batch(count or self.batch)
+        lr = degrade_randomly(hr, self.pairs.generator, strength=strength)
         return tuple(
             x.to(self.device).contiguous(memory_format=torch.channels_last) for x in (hr, lr)
         )
@@ -229,7 +234,7 @@ class PolishLoss(DenoiserLoss):
 
     def __call__(self, step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
         model = self.bench.model
-        hr, lr = self.bench.draw(gently=True)
+        hr, lr = self.bench.draw(strength=GENTLY)
         velocity, x0, prepared = self.velocity(hr, lr)
         n = max(1, round(self.share * len(hr)))
         hr, lr = hr[:n], lr[:n]

@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from ldsr import render
 from ldsr.data.samples import list_samples, load_sample
+from ldsr.web.pictures import COMPOSITES, Shown
 from ldsr.web.studio import Studio
-from ldsr.web.views import COMPOSITES, Shown
 
 GONE = "This result is no longer kept on the server; run it again to get it back."
 _FOREVER = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -41,8 +41,9 @@ def routes(studio: Studio) -> list[Route]:
 
     async def preview(request: Request) -> Response:
         job = studio.jobs.get(request.path_params["key"])
-        emerging = None if job is None else job.preview
-        name = request.path_params["name"].rpartition("-")[2].removesuffix(".png")
+        stage, _, rest = request.path_params["name"].partition("-")
+        emerging = None if job is None else job.preview.get(stage)
+        name = rest.rpartition("-")[2].removesuffix(".png")
         if emerging is None or name not in COMPOSITES:
             return Response(status_code=204)
         frame = Shown(job.patch)
@@ -56,19 +57,21 @@ def routes(studio: Studio) -> list[Route]:
 
 
 async def _shown(found: Shown, name: str) -> Response:
-    for which in ("before", "after"):
+    for picture in found.pictures:
         for composite in COMPOSITES:
-            if name == f"{which}-{composite}.png":
-                return await _respond(lambda: found.png(which, composite), "image/png")
-    if found.result is None:
-        return PlainTextResponse("There is no result yet.", 404)
-    if name == f"{found.stem}_sr.tif":
-        return await _respond(found.geotiff, "image/tiff", name)
-    if name == f"{found.stem}_run.json":
+            make = functools.partial(found.png, picture, composite)
+            if name == f"{picture}-{composite}.png":
+                return await _respond(make, "image/png")
+            if name == f"{found.stem}_{picture}_{composite}_colour.png":
+                return await _respond(make, "image/png", name)
+    for overlay in found.overlays:
+        if name == f"overlay-{overlay}.png":
+            return await _respond(lambda: found.overlay_png(overlay), "image/png")
+    for which in found.files:
+        if name == f"{found.stem}_{which}.tif":
+            return await _respond(lambda: found.geotiff(which), "image/tiff", name)
+    if found.result is not None and name == f"{found.stem}_run.json":
         return await _respond(found.sheet, "application/json", name)
-    for composite in COMPOSITES:
-        if name == f"{found.stem}_{composite}_colour.png":
-            return await _respond(lambda: found.png("after", composite), "image/png", name)
     return PlainTextResponse("No such file.", 404)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import gradio as gr
 
 from ldsr.data.samples import Sample
+from ldsr.semantics.vocabulary import VOCABULARY
+from ldsr.web import tags
 from ldsr.web.theme import asset
 from ldsr.web.views import status
 
@@ -47,12 +49,44 @@ def status_line() -> gr.HTML:
     )
 
 
+def panel(page: str, values: dict[str, Any], elem_id: str) -> gr.HTML:
+    """A panel of controls made by `ldsr.web.knobs`; its value is {field: value}."""
+    return gr.HTML(
+        values,
+        html_template=page,
+        js_on_load=asset("knobs.js"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def tag_editor(source: str) -> gr.HTML:
+    """Land cover of the patch, to look at and to change; its value: `tags.tags_value`."""
+    sources = "".join(
+        f'<label><input type="radio" name="ldsr-tags" value="{key}"><span>{name}</span></label>'
+        for key, name in tags.SOURCE_NAMES.items()
+    )
+    rows = "".join(
+        f'<label class="tag-row" data-tag="{tag}"><span>{tag}</span><input type="range" min="0" '
+        'max="1" step="0.01" value="0"><output></output></label>'
+        for tag in VOCABULARY
+    )
+    page = asset("tags.html").replace("SOURCES", sources).replace("ROWS", rows)
+    return gr.HTML(
+        tags.tags_value(source, None),
+        html_template=page,
+        js_on_load=asset("tags.js"),
+        apply_default_css=False,
+        elem_id="land-cover",
+    )
+
+
 def viewer() -> gr.HTML:
-    """Before and after with a slider, facts, downloads; its value: `views.viewer_value`."""
+    """Input, base and refined, overlays, facts, downloads; its value: `views.viewer_value`."""
     return gr.HTML(
         {"mode": "empty"},
         html_template=asset("viewer.html"),
-        js_on_load=asset("viewer.js"),
+        js_on_load="\n".join(asset(name) for name in ("viewer.js", "facts.js")),
         apply_default_css=False,
         elem_id="viewer",
     )

@@ -11,16 +11,15 @@ import gradio as gr
 
 from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError
-from ldsr.settings import CONSISTENCIES, PRESETS, SAMPLERS, Settings
-from ldsr.web import parts
-from ldsr.web.flows import EMPTY, open_page, preset_of, read_upload, refused, resolve, screen, took
+from ldsr.settings import Settings
+from ldsr.web import flows, knobs, parts, tags
+from ldsr.web.flows import EMPTY, read_upload, refused, screen, took
 from ldsr.web.studio import Studio
 from ldsr.web.views import status
 
-PRESET_NAMES = {"fast": "Fast", "balanced": "Balanced", "best": "Best"}
-SAMPLER_NAMES = {"ddim": "DDIM", "dpm": "DPM-Solver++"}
-CONSISTENCY_NAMES = {"psf": "Point spread function", "box": "4 × 4 mean", "none": "Off"}
-DICE = "() => Math.floor(Math.random() * 4294967296)"
+LIVE = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+QUIET = {"show_progress": "hidden", "concurrency_limit": 4, "api_visibility": "private"}
+NOW = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +31,9 @@ class Widgets:
     upload: gr.File
     ask: gr.Group
     choice: gr.Radio
-    preset: gr.Radio
-    steps: gr.Slider
-    seed: gr.Number
-    dice: gr.Button
-    sampler: gr.Radio
-    eta: gr.Slider
-    temperature: gr.Slider
-    consistency: gr.Radio
+    main: gr.HTML
+    more: gr.HTML
+    tags: gr.HTML
     run: gr.Button
     cancel: gr.Button
     status: gr.HTML
@@ -47,15 +41,8 @@ class Widgets:
 
     @property
     def settings(self) -> list[gr.components.Component]:
-        """In the order of `to_settings`."""
-        return [
-            self.steps,
-            self.sampler,
-            self.eta,
-            self.temperature,
-            self.consistency,
-            self.seed,
-        ]
+        """In the order of `read_settings`."""
+        return [self.main, self.more, self.tags]
 
     @property
     def screen(self) -> list[gr.components.Component]:
@@ -76,13 +63,14 @@ def build_resolve(studio: Studio, page: gr.Blocks) -> None:
         with gr.Column(scale=1, min_width=300, elem_id="output"):
             line, viewer = parts.status_line(), parts.viewer()
     widgets = Widgets(state=gr.State(dict(EMPTY)), status=line, viewer=viewer, **controls)
-    _connect_settings(widgets)
     _connect_input(studio, widgets)
-    _connect_run(studio, widgets, page)
+    _connect_tags(studio, widgets)
+    _connect_run(studio, widgets)
+    _connect_page(studio, widgets, page)
 
 
 def _controls(studio: Studio) -> dict[str, Any]:
-    default = PRESETS["balanced"]
+    main_values, more_values = knobs.panel_values(studio.preset())
     gr.HTML("<h2>Input</h2>", js_on_load=None, apply_default_css=False)
     samples = parts.gallery(list_samples(), studio.first_sample)
     upload = gr.File(
@@ -95,29 +83,7 @@ def _controls(studio: Studio) -> dict[str, Any]:
     )
     with gr.Group(visible=False, elem_id="ask") as ask:
         choice = gr.Radio([], label="Please choose", interactive=True, elem_id="choice")
-    gr.HTML("<h2>Settings</h2>", js_on_load=None, apply_default_css=False)
-    preset = gr.Radio(
-        [(name, key) for key, name in PRESET_NAMES.items()],
-        value="balanced",
-        label="Preset",
-        elem_id="preset",
-        show_label=False,
-        interactive=True,
-    )
-    steps = gr.Slider(
-        1, 100, default.steps, step=1, label="Steps", elem_id="steps", interactive=True
-    )
-    with gr.Row(elem_id="seed-row"):
-        seed = gr.Number(
-            default.seed,
-            label="Seed",
-            precision=0,
-            minimum=0,
-            elem_id="seed",
-            min_width=120,
-            interactive=True,
-        )
-        dice = gr.Button("Roll", size="sm", elem_id="dice", scale=0, min_width=64)
+    main = parts.panel(knobs.main_panel(studio.bases, studio.can_refine), main_values, "main-knobs")
     with gr.Row(elem_id="actions"):
         run = gr.Button("Super-resolve", variant="primary", elem_id="run", scale=3, min_width=140)
         cancel = gr.Button("Cancel", elem_id="cancel", scale=1, min_width=80, interactive=False)
@@ -126,71 +92,15 @@ def _controls(studio: Studio) -> dict[str, Any]:
         "upload": upload,
         "ask": ask,
         "choice": choice,
-        "preset": preset,
-        "steps": steps,
-        "seed": seed,
-        "dice": dice,
+        "main": main,
         "run": run,
         "cancel": cancel,
-        **_sampling(studio),
+        "more": parts.panel(knobs.more_panel(), more_values, "more-knobs"),
+        "tags": parts.tag_editor(studio.preset().semantics),
     }
-
-
-def _sampling(studio: Studio) -> dict[str, Any]:
-    """What most people leave as it is, folded away below the buttons."""
-    default = PRESETS["balanced"]
-    with gr.Accordion("Sampler and consistency", open=False, elem_id="more"):
-        sampler = gr.Radio(
-            [(SAMPLER_NAMES[key], key) for key in SAMPLERS],
-            value=default.sampler,
-            label="Sampler",
-            elem_id="sampler",
-            interactive=True,
-        )
-        eta = gr.Slider(
-            0,
-            1,
-            default.eta,
-            step=0.05,
-            label="Eta (DDIM noise)",
-            elem_id="eta",
-            interactive=True,
-        )
-        temperature = gr.Slider(
-            0,
-            1,
-            studio.temperature,
-            step=0.05,
-            label="Temperature (0 cautious, 1 varied)",
-            elem_id="temperature",
-            interactive=True,
-        )
-        consistency = gr.Radio(
-            [(CONSISTENCY_NAMES[key], key) for key in CONSISTENCIES],
-            value=default.consistency,
-            label="Consistency with the 10 m input",
-            elem_id="consistency",
-            interactive=True,
-        )
-    return {
-        "sampler": sampler,
-        "eta": eta,
-        "temperature": temperature,
-        "consistency": consistency,
-    }
-
-
-def _connect_settings(widgets: Widgets) -> None:
-    knobs = [widgets.steps, widgets.sampler, widgets.eta]
-    quiet = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-    widgets.preset.input(apply_preset, widgets.preset, knobs, **quiet)
-    for knob in knobs:
-        knob.input(preset_of, knobs, widgets.preset, **quiet)
-    widgets.dice.click(None, None, widgets.seed, js=DICE)
 
 
 def _connect_input(studio: Studio, widgets: Widgets) -> None:
-    quiet = {"show_progress": "hidden", "concurrency_limit": 4, "api_visibility": "private"}
     outputs = [*widgets.screen, widgets.samples, widgets.upload, widgets.ask, widgets.choice]
 
     def pick(value: dict[str, Any], state: dict[str, Any], request: gr.Request) -> list[Any]:
@@ -212,86 +122,81 @@ def _connect_input(studio: Studio, widgets: Widgets) -> None:
         answers = pending["answers"] | {pending["question"]: value}
         return read_upload(studio, state, {"paths": pending["paths"], "answers": answers})
 
-    widgets.samples.input(pick, [widgets.samples, widgets.state], outputs, **quiet)
-    widgets.upload.upload(take, [widgets.upload, widgets.state], outputs, **quiet)
-    widgets.choice.input(answer, [widgets.choice, widgets.state], outputs, **quiet)
+    def renew(state: dict[str, Any], line: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+        if line["state"] in ("error", "ask"):
+            return value
+        return tags.renew(studio, studio.patch(state["shown"]), value)
+
+    chosen = [
+        widgets.samples.input(pick, [widgets.samples, widgets.state], outputs, **QUIET),
+        widgets.upload.upload(take, [widgets.upload, widgets.state], outputs, **QUIET),
+        widgets.choice.input(answer, [widgets.choice, widgets.state], outputs, **QUIET),
+    ]
+    for event in chosen:
+        inputs = [widgets.state, widgets.status, widgets.tags]
+        event.then(renew, inputs, widgets.tags, **QUIET)
 
 
-def _connect_run(studio: Studio, widgets: Widgets, page: gr.Blocks) -> None:
-    live = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+def _connect_tags(studio: Studio, widgets: Widgets) -> None:
+    def answer(state: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+        return tags.answer(studio, studio.patch(state["shown"]), value)
 
+    widgets.tags.input(answer, [widgets.state, widgets.tags], widgets.tags, **QUIET)
+
+
+def _connect_run(studio: Studio, widgets: Widgets) -> None:
     async def run(
-        state: dict[str, Any],
-        steps: Any,
-        sampler: str,
-        eta: Any,
-        temperature: Any,
-        consistency: str,
-        seed: Any,
-        request: gr.Request,
+        state: dict[str, Any], main: Any, more: Any, land_cover: Any, request: gr.Request
     ) -> AsyncIterator[list[Any]]:
         try:
-            settings = to_settings(steps, sampler, eta, temperature, consistency, seed)
+            settings = read_settings(main, more, land_cover)
         except LdsrError as error:
             yield screen(state, status("error", str(error)))
             return
-        async for shot in resolve(studio, state, settings, request.session_hash):
+        async for shot in flows.resolve(studio, state, settings, request.session_hash):
             yield shot
 
-    async def opened(state: dict[str, Any], request: gr.Request) -> AsyncIterator[list[Any]]:
-        async for shot in open_page(
-            studio, state, dict(request.query_params), request.session_hash
-        ):
+    async def measure(state: dict[str, Any], request: gr.Request) -> AsyncIterator[list[Any]]:
+        async for shot in flows.measure(studio, state, request.session_hash):
             yield shot
 
-    def cancel(state: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+    def cancel(request: gr.Request) -> Any:
+        # a run that stops says so itself: this answer could come after its last word
         stopped = studio.cancel(request.session_hash)
-        return status("busy", "Cancelling") if stopped else status("idle", "Nothing is running.")
+        return gr.skip() if stopped else status("idle", "Nothing is running.")
+
+    widgets.run.click(run, [widgets.state, *widgets.settings], widgets.screen, **LIVE)
+    widgets.viewer.submit(measure, widgets.state, widgets.screen, **LIVE)
+    widgets.cancel.click(cancel, None, widgets.status, **NOW)
+
+
+def _connect_page(studio: Studio, widgets: Widgets, page: gr.Blocks) -> None:
+    async def opened(state: dict[str, Any], request: gr.Request) -> AsyncIterator[list[Any]]:
+        query = dict(request.query_params)
+        async for shot in flows.open_page(studio, state, query, request.session_hash):
+            yield shot
+
+    def tagged(request: gr.Request) -> dict[str, Any]:
+        _, settings, sample = flows.wish(studio, dict(request.query_params))
+        if sample is None:
+            return tags.tags_value(settings.semantics, None)
+        return tags.find(studio, load_sample(sample), settings.semantics)
 
     def closed(request: gr.Request) -> None:
         studio.forget(request.session_hash)
 
-    widgets.run.click(run, [widgets.state, *widgets.settings], widgets.screen, **live)
-    widgets.cancel.click(
-        cancel,
-        widgets.state,
-        widgets.status,
-        show_progress="hidden",
-        queue=False,
-        api_visibility="private",
-    )
-    page.load(
-        opened,
-        widgets.state,
-        [*widgets.screen, widgets.samples, widgets.preset, *widgets.settings],
-        **live,
-    )
+    outputs = [*widgets.screen, widgets.samples, widgets.main, widgets.more]
+    page.load(opened, widgets.state, outputs, **LIVE)
+    page.load(tagged, None, widgets.tags, **QUIET)
     page.unload(closed)
 
 
-def to_settings(
-    steps: Any, sampler: str, eta: Any, temperature: Any, consistency: str, seed: Any
+def read_settings(
+    main: dict[str, Any] | None, more: dict[str, Any] | None, land_cover: dict[str, Any] | None
 ) -> Settings:
-    """Make Settings of what stands in the controls.
+    """Make Settings of the values of the two panels and of the land-cover editor.
 
     Raises:
-        LdsrError: a value out of its range.
+        LdsrError: a value that is missing or out of its range, or tags that cannot be read.
     """
-    whole = [
-        int(value) if isinstance(value, float) and value.is_integer() else value
-        for value in (steps, seed)
-    ]
-    return Settings(
-        steps=whole[0],
-        sampler=sampler,
-        eta=0.0 if eta is None else float(eta),
-        temperature=None if temperature is None else float(temperature),
-        consistency=consistency,
-        seed=0 if whole[1] is None else whole[1],
-    )
-
-
-def apply_preset(name: str | None) -> list[Any]:
-    """Give steps, sampler and eta of a preset."""
-    preset = PRESETS.get(name or "balanced", PRESETS["balanced"])
-    return [preset.steps, preset.sampler, preset.eta]
+    return knobs.to_settings({**(main or {}), **(more or {})}, tags.semantics_of(land_cover))

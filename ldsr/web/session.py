@@ -15,7 +15,6 @@ import numpy as np
 
 from ldsr.data.patch import Patch
 from ldsr.errors import LdsrError
-from ldsr.result import SuperResolution
 from ldsr.settings import Settings
 
 MAX_WAITING = 20
@@ -81,21 +80,21 @@ class Job:
         patch, settings: what is computed.
         state: "waiting", "running", "done", "cancelled" or "failed".
         step: the last `Step` reported, or None.
-        preview: float32 [4, 4H, 4W], the emerging picture, or None.
-        previews: how many previews there have been.
-        result: when done.
+        preview: the emerging picture, float32 [4, 4H, 4W], of each stage ("base", "refine").
+        previews: how many previews of each stage there have been.
+        result: what the pipeline gave, when done.
         message: one sentence, when failed.
     """
 
     def __init__(
-        self, pipeline: Callable[..., SuperResolution], line: Line, patch: Patch, settings: Settings
+        self, pipeline: Callable[..., Any], line: Line, patch: Patch, settings: Settings
     ) -> None:
         self.patch, self.settings = patch, settings
         self.state = "waiting"
         self.step: Any = None
-        self.preview: np.ndarray | None = None
-        self.previews = 0
-        self.result: SuperResolution | None = None
+        self.preview: dict[str, np.ndarray] = {}
+        self.previews: dict[str, int] = {}
+        self.result: Any = None
         self.message = ""
         self.created = time.monotonic()
         self.started = self.created
@@ -117,6 +116,11 @@ class Job:
             return self._line.place(self._ticket)
         except ValueError:
             return 0
+
+    @property
+    def cancelling(self) -> bool:
+        """True once the run was asked to stop."""
+        return self._cancel.is_set()
 
     def cancel(self) -> None:
         """Ask the run to stop; it stops at its next step."""
@@ -144,7 +148,7 @@ class Job:
             self.message = "The run failed: a fault in the program; the server's log tells more."
             self.state = "failed"
         finally:
-            self.preview = None
+            self.preview = {}
             self._line.leave(self._ticket)
 
     def _check(self) -> None:
@@ -157,8 +161,9 @@ class Job:
         now = time.monotonic()
         if step.preview is None or step.step >= step.steps or now < self._preview_due:
             return
-        self.preview = np.asarray(step.preview(), np.float32)
-        self.previews += 1
+        stage = "refine" if step.part.startswith("refine") else "base"
+        self.preview[stage] = np.asarray(step.preview(), np.float32)
+        self.previews[stage] = self.previews.get(stage, 0) + 1
         cost = time.monotonic() - now
         self._preview_due = time.monotonic() + max(
             PREVIEW_EVERY, cost * (1.0 / PREVIEW_SHARE - 1.0)

@@ -3,18 +3,18 @@
 Knows nothing of Gradio.
 """
 
+import dataclasses
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from typing import Any
 
 from ldsr.data.patch import Patch
 from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError
-from ldsr.result import SuperResolution
-from ldsr.settings import PRESETS, Settings
+from ldsr.settings import BASES, PRESETS, Settings
+from ldsr.web.pictures import Shown
 from ldsr.web.session import Job, Line, Store
-from ldsr.web.views import Shown
 
 _log = logging.getLogger(__name__)
 
@@ -24,16 +24,18 @@ class Studio:
 
     Attributes:
         pipeline: the model.
-        temperature: what its weights recommend.
+        can_refine: whether they have a second stage.
+        bases: the pictures of stage 1 that they can make.
         store: inputs and results (`Shown`) by random id.
         jobs: runs that are being watched, by random id.
         first: the run of the first sample, begun by `open_first`.
         first_sample: its key, or None when no samples are installed.
     """
 
-    def __init__(self, pipeline: Callable[..., SuperResolution]) -> None:
+    def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
-        self.temperature = getattr(pipeline, "temperature", 1.0)
+        self.can_refine = bool(getattr(pipeline, "can_refine", False))
+        self.bases = tuple(getattr(pipeline, "bases", BASES))
         self.store = Store()
         self.jobs: dict[str, Job] = {}
         self.first: Job | None = None
@@ -43,15 +45,32 @@ class Studio:
         self._mine: dict[str, Job] = {}
         self._turns: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._tagging = threading.Lock()
+
+    def preset(self, name: str = "balanced") -> Settings:
+        """A preset as far as the weights can do it: without stage 2 where there is none."""
+        chosen = PRESETS[name]
+        return dataclasses.replace(chosen, refine=chosen.refine and self.can_refine)
+
+    def find_tags(self, patch: Patch, semantics: str) -> tuple[dict[str, float] | None, str]:
+        """Find the land-cover tags of a patch, one patch at a time.
+
+        Returns:
+            Probabilities by tag or None, and where they come from.
+
+        Raises:
+            LdsrError: a source that is not there.
+        """
+        with self._tagging:
+            return self.pipeline.find_tags(patch, semantics)
 
     def open_first(self) -> None:
         """Begin to super-resolve the first sample; done once, when the server starts."""
         if self.first_sample is None:
             return
         try:
-            self.first = Job(
-                self.pipeline, self._line, load_sample(self.first_sample), PRESETS["balanced"]
-            )
+            patch = load_sample(self.first_sample)
+            self.first = Job(self.pipeline, self._line, patch, self.preset())
         except LdsrError as error:
             _log.warning("the first sample could not be read: %s", error)
 
@@ -69,8 +88,21 @@ class Studio:
         """Keep an input or a result; the least recently used go when memory is short."""
         return self.store.put(shown, shown.nbytes)
 
-    def start(self, visitor: str, patch: Patch, settings: Settings) -> tuple[str, Job]:
+    def patch(self, key: str | None) -> Patch | None:
+        """The input under an id, or None when it is gone."""
+        shown = self.store.get(key)
+        return None if shown is None else shown.patch
+
+    def start(
+        self, visitor: str, patch: Patch, settings: Settings, *, measure: Shown | None = None
+    ) -> tuple[str, Job]:
         """Begin a run for a visitor, after `take_turn`.
+
+        Args:
+            visitor: whose run it is.
+            patch: the input.
+            settings: of the run.
+            measure: a finished run, to measure how much its tags matter instead.
 
         Returns:
             Id of the run, and the run.
@@ -78,7 +110,12 @@ class Studio:
         Raises:
             LdsrError: the line is full.
         """
-        job = Job(self.pipeline, self._line, patch, settings)
+
+        def sensitivity(patch: Patch, settings: Settings, on_step: Any) -> Any:
+            return self.pipeline.prompt_sensitivity(measure.result, on_step=on_step)
+
+        work = self.pipeline if measure is None else sensitivity
+        job = Job(work, self._line, patch, settings)
         self._mine[visitor] = job
         return self.watch(job), job
 

@@ -1,0 +1,129 @@
+"""The other bases of stage 1: SR3, and the large regression.
+
+Knows a network and a schedule; knows neither files nor pictures' places.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ldsr.blocks import in_blocks
+from ldsr.consistency import SCALE
+from ldsr.models.regression import Regression
+from ldsr.models.sr3 import SR3
+from ldsr.models.value_range import to_range, to_reflectance
+from ldsr.sampling.ddim import OnStep, ddim
+from ldsr.sampling.dpm_solver import dpm_solver
+from ldsr.sampling.noise import draw_noise
+from ldsr.sampling.schedule import sr3_schedule, timesteps
+from ldsr.settings import Settings
+
+SR3_TILE, SR3_HALO = 768, 128
+"""Side and margin, in fine pixels, of the blocks the network is evaluated in; multiples of 8."""
+REGRESSION_HALO = 40
+"""Margin of a block of the large regression, in low-resolution pixels: no less than its reach."""
+
+
+def sr3_stage(
+    network: SR3,
+    lr: Tensor,
+    *,
+    settings: Settings,
+    generators: Sequence[torch.Generator],
+    on_step: OnStep | None = None,
+    cascade: bool = False,
+) -> Tensor:
+    """Stage 1 by SR3: from noise to a picture, guided by nothing but the interpolated input.
+
+    Args:
+        network: of SR3.
+        lr: reflectance [B, 4, H, W].
+        settings: sampler, steps (of each part of a cascade), eta, temperature (None: 1).
+        generators: one per sample.
+        on_step: called after each step with the steps done, all steps and the emerging picture.
+        cascade: twice x2 instead of once x4.
+
+    Returns:
+        Reflectance [B, 4, 4H, 4W], before back-projection.
+    """
+    factors = (2, 2) if cascade else (SCALE,)
+    full = [SCALE * side for side in lr.shape[-2:]]
+    picture = lr
+    for part, factor in enumerate(factors):
+
+        def report(done: int, steps: int, emerging: Tensor, before: int = part) -> None:
+            if on_step is not None:
+                fine = F.interpolate(emerging, size=full, mode="bilinear")
+                on_step(before * steps + done, len(factors) * steps, fine)
+
+        picture = _sharpen(
+            network, picture, factor, settings=settings, generators=generators, on_step=report
+        )
+    return picture
+
+
+def _sharpen(
+    network: SR3,
+    coarse: Tensor,
+    factor: int,
+    *,
+    settings: Settings,
+    generators: Sequence[torch.Generator],
+    on_step: OnStep,
+) -> Tensor:
+    """One diffusion: reflectance [B, 4, H, W] to reflectance `factor` times finer.
+
+    `on_step` is given the emerging picture.
+    """
+    schedule = sr3_schedule()
+    at = timesteps(schedule, settings.steps)
+    cond = network.condition(coarse, factor)
+    temperature = 1.0 if settings.temperature is None else settings.temperature
+    noise = temperature * draw_noise(cond.shape[1:], generators).to(cond)
+
+    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+        level = schedule.alpha(t).to(x_t)
+        factors = torch.full_like(level, factor)
+
+        def block(x_t: Tensor, cond: Tensor) -> tuple[Tensor]:
+            return (network(x_t, level, cond, factors).float(),)
+
+        blocks = {"out_scales": (1,), "tile": SR3_TILE, "halo": SR3_HALO}
+        return in_blocks(block, (x_t, cond), **blocks)[0]
+
+    def report(step: int, steps: int, x0: Tensor) -> None:
+        on_step(step, steps, network.picture(x0, cond, factor))
+
+    if settings.sampler == "dpm":
+        x0 = dpm_solver(denoise, noise, schedule=schedule, timesteps=at, on_step=report)
+    else:
+        x0 = ddim(
+            denoise,
+            noise,
+            schedule=schedule,
+            timesteps=at,
+            eta=settings.eta,
+            generators=generators,
+            on_step=report,
+        )
+    return network.picture(x0, cond, factor)
+
+
+def regression_stage(network: Regression, lr: Tensor) -> Tensor:
+    """Stage 1 by the large regression: the conditional mean in one pass, block by block.
+
+    Args:
+        network: sees the square root of reflectance.
+        lr: reflectance [B, 4, H, W].
+
+    Returns:
+        Reflectance [B, 4, 4H, 4W], before back-projection.
+    """
+
+    def block(lr: Tensor) -> tuple[Tensor]:
+        picture, _ = network(to_range(lr, "sqrt"))
+        return (to_reflectance(picture.float(), "sqrt"),)
+
+    return in_blocks(block, (lr,), out_scales=(SCALE,), halo=REGRESSION_HALO)[0]

@@ -1,0 +1,355 @@
+"""One run from numpy to torch and back: what it works on, what it counts, what it times."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from rasterio.transform import Affine
+from torch import Tensor
+
+from ldsr import bases, stages
+from ldsr.consistency import back_project, back_project_bounded, degrade
+from ldsr.data.fill import fill_invalid
+from ldsr.data.patch import Patch
+from ldsr.device import Clock, bfloat16_where_fast
+from ldsr.errors import PatchError
+from ldsr.loading import Loaded, Part
+from ldsr.models.fusion import gate
+from ldsr.result import SCALE, StageFigures, SuperResolution
+from ldsr.sampling.cache import FirstBlockCache
+from ldsr.sampling.ddim import OnStep as OnLatent
+from ldsr.sampling.noise import make_generators
+from ldsr.semantics.vocabulary import to_vector
+from ldsr.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Progress of a run.
+
+    Attributes:
+        part: "regress", "denoise", "decode", "consistency", and the same of stage 2: "refine
+            encode", "refine denoise", "refine decode", "refine consistency".
+        step: within the part, from 1.
+        steps: of the part.
+        preview: decodes the emerging picture on request: reflectance float32 [4, 4H, 4W].
+    """
+
+    part: str
+    step: int
+    steps: int
+    preview: Callable[[], np.ndarray] | None = None
+
+
+OnStep = Callable[[Step], None]
+
+
+TOLERANCE = 1e-4
+"""RMSE in reflectance up to which a picture, seen again at 10 m, equals the input."""
+BASE_TOLERANCE = 7e-5
+"""The same of a base that will be refined."""
+
+Tags = tuple[Mapping[str, float] | None, str]
+"""Tags with their probabilities, and where they come from."""
+
+
+class Equipment(Protocol):
+    """What of a `ldsr.pipeline.Pipeline` a run works with."""
+
+    name: str
+    sha256: str
+    device: str
+    loaded: Loaded
+
+    def mini(self) -> Loaded:
+        """The mini model."""
+
+    def part(self, role: str, wish: str) -> Part:
+        """A network beside the model."""
+
+    def find_tags(self, patch: Patch, semantics: str) -> Tags:
+        """Tags of a patch."""
+
+
+class Run:
+    """One run: call `base`, then (or not) `refined`, then `result`.
+
+    Args:
+        equipment: the pipeline.
+        patch: the input.
+        settings: as asked for; what the weights recommend is put in.
+        on_step: called as the run goes on; what it raises ends the run.
+        tags: instead of those that `settings.semantics` gives.
+
+    Raises:
+        PatchError: a patch without a single valid pixel.
+        WeightsError: weights that are not here.
+    """
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        patch: Patch,
+        settings: Settings,
+        on_step: OnStep | None = None,
+        *,
+        tags: Tags | None = None,
+    ) -> None:
+        self.equipment = equipment
+        self.patch = patch
+        self.report = on_step or (lambda step: None)
+        self.clock = Clock()
+        self.lr = to_tensor(patch, equipment.device)
+        self.valid = torch.from_numpy(patch.valid)[None, None].to(equipment.device)
+        self.files: dict[str, str] = {}
+        self.figures: dict[str, StageFigures] = {}
+        self.detail: np.ndarray | None = None
+        self.tags: Tags = (None, "none")
+        if settings.refine:
+            self._use("refiner", "a second stage; run without refining")
+            self.tags = tags or equipment.find_tags(patch, settings.semantics)
+        self.settings = self._resolve(settings)
+
+    def base(self) -> Tensor:
+        """Stage 1: the base, reflectance [1, 4, 4H, 4W], back-projected."""
+        makers = {
+            "ldsr": self._latent_base,
+            "sr3": self._sr3_base,
+            "regression": self._regression_base,
+            "bicubic": lambda: (stages.bicubic(self.lr), (0, 0)),
+        }
+        picture, counts = makers[self.settings.base]()
+        return self._consistent(picture, counts)
+
+    def given_base(self, base: Tensor) -> Tensor:
+        """Take a base from elsewhere, reflectance [1, 4, 4H, 4W]; only its residual is measured."""
+        residual = self._residual(base)
+        self._note("base", (0, 0), residual, residual)
+        return base
+
+    def refined(self, base: Tensor) -> Tensor:
+        """Stage 2: the base with bounded detail, reflectance [1, 4, 4H, 4W], back-projected."""
+        refiner = self._use("refiner", "a second stage")
+        mini = self.equipment.mini()
+        caches = (self._cache(), self._cache())
+        with self._precision():
+            with self.clock("refine encode"):
+                self.report(Step("refine encode", 1, 1))
+                anchor = stages.anchor(
+                    refiner.network, mini.model, base, control_scale=self.settings.control_scale
+                )
+            with self.clock("refine denoise"):
+                z, detail = stages.refine_stage(
+                    refiner.network,
+                    anchor.reference,
+                    settings=self.settings,
+                    schedule=mini.schedule,
+                    temperature=refiner.temperature,
+                    tags=self._tag_vector(),
+                    generators=make_generators(self.settings.seed),
+                    caches=caches,
+                    on_step=self._reporter(
+                        "refine denoise",
+                        lambda z: stages.add_detail(mini.model, z, anchor),
+                    ),
+                )
+                detail = stages.bilinear(detail.float())
+            with self.clock("refine decode"):
+                self.report(Step("refine decode", 1, 1))
+                picture = stages.add_detail(mini.model, z, anchor)
+        fine = detail[0, 0].cpu().numpy()
+        self.detail = np.where(_finer(self.patch.valid), fine, np.float32(0))
+        return self._bounded(picture, base, gate(detail), _counts(caches))
+
+    def result(self, base: Tensor, sr: Tensor) -> SuperResolution:
+        """All of the run in one record."""
+        final = to_patch(sr, self.patch)
+        return SuperResolution(
+            lr=self.patch,
+            base=final if sr is base else to_patch(base, self.patch),
+            sr=final,
+            settings=self.settings,
+            weights=self.equipment.name,
+            weights_sha256=self.equipment.sha256,
+            weights_files=self.files,
+            seconds=self.clock.finish(),
+            figures=self.figures,
+            out_of_range=_out_of_range(final),
+            detail=self.detail,
+            tags=self.tags[0],
+            tags_source=self.tags[1],
+        )
+
+    def _latent_base(self) -> tuple[Tensor, tuple[int, int]]:
+        loaded, cache = self.equipment.loaded, self._cache()
+        # LDSR-S2 is computed as published, in float32
+        with self._precision(fast=loaded.model.regression is not None):
+            with self.clock("regress"):
+                self.report(Step("regress", 1, 1))
+                prepared = stages.prepare(loaded.model, self.lr)
+            with self.clock("denoise"):
+                z = stages.base_stage(
+                    loaded.model,
+                    self.lr,
+                    prepared,
+                    settings=self.settings,
+                    schedule=loaded.schedule,
+                    spacing=loaded.spacing,
+                    last_alpha_cumprod=loaded.last_alpha_cumprod,
+                    generators=make_generators(self.settings.seed),
+                    cache=cache,
+                    on_step=self._reporter(
+                        "denoise", lambda z: stages.decode(loaded.model, z, prepared)
+                    ),
+                )
+            with self.clock("decode"):
+                self.report(Step("decode", 1, 1))
+                return stages.decode(loaded.model, z, prepared), _counts((cache,))
+
+    def _sr3_base(self) -> tuple[Tensor, tuple[int, int]]:
+        network = self._use("sr3", "the base sr3; choose another").network
+        with self._precision(), self.clock("denoise"):
+            picture = bases.sr3_stage(
+                network,
+                self.lr,
+                settings=self.settings,
+                cascade=self.settings.cascade,
+                generators=make_generators(self.settings.seed),
+                on_step=self._reporter("denoise", lambda picture: picture),
+            )
+        return picture.float(), (self.settings.steps * (2 if self.settings.cascade else 1), 0)
+
+    def _regression_base(self) -> tuple[Tensor, tuple[int, int]]:
+        network = self._use("regression", "the base regression; choose another").network
+        with self._precision(), self.clock("regress"):
+            self.report(Step("regress", 1, 1))
+            return bases.regression_stage(network, self.lr).float(), (0, 0)
+
+    def _consistent(self, picture: Tensor, counts: tuple[int, int]) -> Tensor:
+        """Back-project the base; "none" only measures the residual."""
+        with self.clock("consistency"):
+            self.report(Step("consistency", 1, 1))
+            if self.settings.consistency == "none":
+                before = after = self._residual(picture)
+            else:
+                # leave stage 2, which may not touch every pixel, some room
+                tol = BASE_TOLERANCE if self.settings.refine else TOLERANCE
+                done = back_project(picture, self.lr, tol=tol, **self._operator())
+                picture, before, after = done.x, done.before.item(), done.after.item()
+        self._note("base", counts, before, after)
+        return picture
+
+    def _bounded(
+        self, picture: Tensor, base: Tensor, freedom: Tensor, counts: tuple[int, int]
+    ) -> Tensor:
+        """Let what stage 2 drew into the base where it is free to change, and back-project."""
+        with self.clock("refine consistency"):
+            self.report(Step("refine consistency", 1, 1))
+            if self.settings.consistency == "none":
+                before = self._residual(picture)
+                picture = base + freedom * (picture - base)
+                after = self._residual(picture)
+            else:
+                done = back_project_bounded(
+                    picture, base, self.lr, freedom=freedom, tol=TOLERANCE, **self._operator()
+                )
+                picture, before, after = done.x, done.before.item(), done.after.item()
+        self._note("refine", counts, before, after)
+        return picture
+
+    def _operator(self) -> dict:
+        return {"operator": self.settings.consistency, "valid": self.valid}
+
+    def _note(self, stage: str, counts: tuple[int, int], before: float, after: float) -> None:
+        self.figures[stage] = StageFigures(
+            steps_computed=counts[0],
+            steps_skipped=counts[1],
+            residual_before=before,
+            residual_after=after,
+        )
+
+    def _residual(self, picture: Tensor) -> float:
+        """RMSE of a picture seen again at 10 m against the input, valid pixels."""
+        wrong = (degrade(picture) - self.lr)[self.valid.expand_as(self.lr)]
+        return wrong.square().mean().sqrt().item()
+
+    def _resolve(self, settings: Settings) -> Settings:
+        """Put in what the weights recommend where the person has not chosen."""
+        if settings.temperature is not None:
+            return settings
+        temperature = self.equipment.loaded.temperature
+        if settings.base == "sr3":
+            temperature = self._use("sr3", "the base sr3; choose another").temperature
+        return dataclasses.replace(settings, temperature=temperature)
+
+    def _use(self, role: str, wish: str) -> Part:
+        part = self.equipment.part(role, wish)
+        self.files[part.file] = part.sha256
+        return part
+
+    def _cache(self) -> FirstBlockCache:
+        return FirstBlockCache(self.settings.skip_threshold, form=self.settings.skip_form)
+
+    def _tag_vector(self) -> Tensor | None:
+        if self.tags[0] is None:
+            return None
+        return torch.tensor([to_vector(self.tags[0])], device=self.equipment.device)
+
+    def _reporter(self, part: str, show: Callable[[Tensor], Tensor]) -> OnLatent:
+        """Tell of each step of a sampler, and offer the picture of its estimate (`show`)."""
+
+        def on_latent(step: int, steps: int, x0: Tensor) -> None:
+            def preview() -> np.ndarray:
+                with torch.inference_mode(), self._precision():
+                    return show(x0)[0].float().cpu().numpy()
+
+            self.report(Step(part, step, steps, preview))
+
+        return on_latent
+
+    def _precision(self, *, fast: bool = True) -> torch.autocast:
+        return bfloat16_where_fast(torch.device(self.equipment.device), wanted=fast)
+
+
+def to_tensor(patch: Patch, device: str) -> Tensor:
+    """Reflectance [1, 4, H, W] of a patch, its gaps filled from their neighbours.
+
+    Raises:
+        PatchError: a patch without a single valid pixel.
+    """
+    if not patch.valid.any():
+        raise PatchError("Every pixel is marked as no-data; expected at least one valid pixel.")
+    filled = np.ascontiguousarray(fill_invalid(patch.reflectance, patch.valid))
+    picture = torch.from_numpy(filled)[None].to(device)
+    return picture.contiguous(memory_format=torch.channels_last)
+
+
+def to_patch(picture: Tensor, lr: Patch) -> Patch:
+    """A result on the input's ground: a quarter of the pixel size, the same bounds."""
+    valid = _finer(lr.valid)
+    reflectance = np.where(valid, picture[0].float().cpu().numpy(), np.float32(0))
+    fine = None if lr.transform is None else lr.transform @ Affine.scale(1 / SCALE)
+    return Patch(
+        reflectance=np.ascontiguousarray(reflectance),
+        valid=valid,
+        crs=lr.crs,
+        transform=fine,
+        source=lr.source,
+    )
+
+
+def _finer(valid: np.ndarray) -> np.ndarray:
+    return valid.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+
+
+def _counts(caches: Sequence[FirstBlockCache]) -> tuple[int, int]:
+    """Evaluations computed and skipped, of the caches of one stage together."""
+    used = [cache for cache in caches if cache.computed]
+    return sum(c.computed[0] for c in used), sum(c.skipped[0] for c in used)
+
+
+def _out_of_range(patch: Patch) -> float:
+    values = patch.reflectance[:, patch.valid]
+    return float(((values < 0) | (values > 1)).mean())

@@ -1,0 +1,1 @@
+"""What is on the ground: land-cover tags with probabilities, and where they come from."""

@@ -1,0 +1,119 @@
+"""The pictures and files of one input or run: what `ldsr.web.files` serves.
+
+Knows patches, results and how they are drawn; knows nothing of Gradio or of addresses.
+"""
+
+import functools
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ldsr import render
+from ldsr.data.geotiff import write_geotiff
+from ldsr.data.patch import Patch
+from ldsr.result import SCALE, SuperResolution
+
+PICTURES = ("input", "base", "refined")
+COMPOSITES = {"true": render.true_colour, "false": render.false_colour}
+OVERLAYS = ("detail", "difference", "tags")
+FILES = ("sr", "base", "detail")
+
+
+class Shown:
+    """One picture on the screen: an input, and its result once there is one.
+
+    Attributes:
+        patch: the input.
+        result: the result, or None.
+        sample: key of the bundled sample, or None for an upload.
+        sensitivity: what `Pipeline.prompt_sensitivity` measured, or None.
+    """
+
+    def __init__(
+        self, patch: Patch, result: SuperResolution | None = None, sample: str | None = None
+    ) -> None:
+        self.patch, self.result, self.sample = patch, result, sample
+        self.sensitivity: Any = None
+        self.stretch = render.stretch_of(patch)
+        self.png = functools.cache(self._png)
+
+    @property
+    def refined(self) -> bool:
+        """True where there is a result with a second stage."""
+        return self.result is not None and "refine" in self.result.figures
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Those of PICTURES that there are."""
+        return PICTURES[: 1 if self.result is None else 3 if self.refined else 2]
+
+    @property
+    def overlays(self) -> tuple[str, ...]:
+        """Those of OVERLAYS that there are."""
+        there = (self.refined and self.result.detail is not None, self.refined, self.sensitivity)
+        return tuple(name for name, has in zip(OVERLAYS, there, strict=True) if has)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Those of FILES that there are."""
+        return () if self.result is None else FILES if "detail" in self.overlays else FILES[:2]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays, with room for the drawn pictures."""
+        fine = self.patch.reflectance.nbytes * SCALE**2
+        arrays = 0 if self.result is None else fine * (2.5 if self.refined else 1)
+        return self.patch.reflectance.nbytes + int(arrays) + fine
+
+    @property
+    def stem(self) -> str:
+        """A file name made from the source, without suffix: letters, digits, - and _."""
+        raw = Path(self.patch.source.name or self.sample or "patch").stem
+        return (
+            "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in raw)[:60]
+            or "patch"
+        )
+
+    @functools.cached_property
+    def change(self) -> np.ndarray:
+        """Mean absolute difference of base and refined over the bands [4H, 4W], reflectance."""
+        return render.difference(self.result.sr.reflectance, self.result.base.reflectance)
+
+    def heat_values(self, overlay: str) -> tuple[np.ndarray, float]:
+        """Give the map [4H, 4W] behind an overlay and the value of its last colour."""
+        if overlay == "detail":
+            return self.result.detail, self.result.settings.detail_cap or 1.0
+        values = self.change if overlay == "difference" else self.sensitivity.difference
+        return values, render.heat_top(values, self.result.sr.valid)
+
+    def draw(self, reflectance: np.ndarray, composite: str, *, level: int = 4) -> bytes:
+        """Draw a 2.5 m picture of this place as PNG, with this input's stretch."""
+        valid = render.enlarge_mask(self.patch.valid, SCALE)
+        picture = COMPOSITES[composite](
+            reflectance, self.stretch, valid=None if valid.all() else valid
+        )
+        return render.encode_png(picture[..., :3] if valid.all() else picture, level=level)
+
+    def _png(self, picture: str, composite: str) -> bytes:
+        if picture == "input":
+            return self.draw(render.upsample(self.patch, SCALE), composite)
+        patch = self.result.base if picture == "base" else self.result.sr
+        return self.draw(patch.reflectance, composite)
+
+    def overlay_png(self, overlay: str) -> bytes:
+        """Draw one of `overlays` as PNG, in the colours of `render.HEAT`."""
+        values, top = self.heat_values(overlay)
+        return render.encode_png(render.heat(values, top, valid=self.result.sr.valid))
+
+    def geotiff(self, which: str) -> bytes:
+        """Write one of `files` as a GeoTIFF and give its bytes."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "sr.tif"
+            return write_geotiff(self.result, path, picture=which).read_bytes()
+
+    def sheet(self) -> bytes:
+        """The run sheet as indented JSON."""
+        return json.dumps(self.result.run_sheet(), indent=2).encode()

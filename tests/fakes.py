@@ -1,0 +1,149 @@
+"""Stand-ins for the model: same door as `Pipeline`, no networks, tests set the pace."""
+
+import asyncio
+import dataclasses
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+
+from ldsr.data.patch import Patch, Source
+from ldsr.errors import LdsrError
+from ldsr.render import difference, upsample
+from ldsr.result import StageFigures, SuperResolution
+from ldsr.semantics.vocabulary import contrast, parse_tags
+
+PATIENCE = 30.0
+FOUND = "forest:0.6, water:0.4"
+"""What the stand-in finds in every patch."""
+
+
+class FakePipeline:
+    """Enlarges; waits at a gate before each step, so that a test decides how far a run goes.
+
+    Of every three steps of stage 1 one is said to be skipped where there is a threshold. Stage 1
+    makes everything 0.02 brighter, stage 2 another 0.01.
+    """
+
+    name, sha256, device = "mini", "ab" * 32, "cpu"
+    temperature, can_refine, bases = 0.8, True, ("ldsr", "regression", "bicubic")
+
+    def __init__(self) -> None:
+        self.gate = threading.Semaphore(10**6)
+        self.busy = 0
+        self.most_busy = 0
+        self.seen: list[int] = []
+        self.asked: list[str] = []
+
+    def find_tags(self, patch, semantics):
+        self.asked.append(semantics)
+        if semantics in ("clip", "llava"):
+            raise LdsrError(f"{semantics} is not installed; choose spectral.")
+        if semantics == "none":
+            return None, "none"
+        own = semantics == "spectral"
+        return parse_tags(FOUND if own else semantics), "spectral" if own else "person"
+
+    def __call__(self, patch, settings, on_step) -> SuperResolution:
+        self.busy += 1
+        self.most_busy = max(self.most_busy, self.busy)
+        self.seen.append(settings.seed)
+        try:
+            return self._run(patch, settings, on_step)
+        finally:
+            self.busy -= 1
+
+    def _run(self, patch, settings, on_step) -> SuperResolution:
+        fine = upsample(patch) + np.float32(0.02)
+        self._steps("denoise", settings.steps, on_step, fine)
+        skipped = settings.steps // 3 if settings.skip_threshold else 0
+        figures = {"base": _stage(settings.steps - skipped, skipped)}
+        base = sr = _fine_patch(patch, fine)
+        extra = {}
+        if settings.refine:
+            tags, source = self.find_tags(patch, settings.semantics)
+            self._steps("refine denoise", settings.refine_steps, on_step, fine + 0.01)
+            figures["refine"] = _stage(settings.refine_steps, 0)
+            sr = _fine_patch(patch, fine + 0.01)
+            detail = np.full(sr.size, 0.5 * settings.detail_cap, np.float32)
+            extra = {"detail": detail, "tags": tags, "tags_source": source}
+        warm = self.temperature if settings.temperature is None else settings.temperature
+        return SuperResolution(
+            lr=patch,
+            base=base,
+            sr=sr,
+            settings=dataclasses.replace(settings, temperature=warm),
+            weights=self.name,
+            weights_sha256=self.sha256,
+            seconds={"denoise": 1.0, "refine denoise": 0.4, "total": 1.5},
+            figures=figures,
+            out_of_range=0.002,
+            **extra,
+        )
+
+    def prompt_sensitivity(self, result, on_step=None):
+        self._steps("refine denoise", result.settings.refine_steps, on_step, None)
+        change = difference(result.sr.reflectance, result.base.reflectance) / 4
+        mean = float(change.mean())
+        return SimpleNamespace(
+            other_tags=contrast(result.tags), mean=mean, difference=change, refinement=4 * mean
+        )
+
+    def _steps(self, part, steps, on_step, fine) -> None:
+        preview = None if fine is None else lambda: fine
+        for step in range(1, steps + 1):
+            on_step(SimpleNamespace(part=part, step=step, steps=steps, preview=preview))
+            assert self.gate.acquire(timeout=PATIENCE)
+
+
+class BrokenPipeline(FakePipeline):
+    def __call__(self, patch, settings, on_step) -> SuperResolution:
+        raise RuntimeError("a secret path")
+
+
+class BaseOnlyPipeline(FakePipeline):
+    """Weights without a second stage."""
+
+    can_refine = False
+
+
+def closed_gate() -> FakePipeline:
+    """A pipeline that waits in its first step until the test opens the gate."""
+    pipeline = FakePipeline()
+    pipeline.gate = threading.Semaphore(0)
+    return pipeline
+
+
+def wait_for(condition) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def _stage(computed: int, skipped: int) -> StageFigures:
+    figures = {"steps_computed": computed, "steps_skipped": skipped}
+    return StageFigures(**figures, residual_before=0.0123, residual_after=0.00004)
+
+
+def _fine_patch(patch: Patch, fine: np.ndarray) -> Patch:
+    valid = patch.valid.repeat(4, 0).repeat(4, 1)
+    return Patch(reflectance=fine.astype(np.float32), valid=valid, source=patch.source)
+
+
+def collect(generator) -> list:
+    """Everything an asynchronous generator yields."""
+
+    async def drain() -> list:
+        return [item async for item in generator]
+
+    return asyncio.run(drain())
+
+
+def make_named_patch() -> Patch:
+    """16 x 20 pixels of noise without a place; its name needs care in a file name."""
+    values = np.random.default_rng(0).uniform(0.02, 0.4, (4, 16, 20)).astype(np.float32)
+    source = Source(name="a b/c<d>.tif")
+    return Patch(reflectance=values, valid=np.ones((16, 20), bool), source=source)
