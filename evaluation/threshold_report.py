@@ -37,7 +37,7 @@ PANELS = (
 )
 
 
-BRIEF = (0.05, 0.1, 0.2)
+BRIEF = (0.05, 0.15, 0.3)
 """Thresholds of the short table, and those that the figure names."""
 
 

@@ -143,7 +143,7 @@ class Run:
             with self.clock("refine denoise"):
                 z, detail = stages.refine_stage(
                     refiner.network,
-                    anchor.reference,
+                    anchor,
                     settings=self.settings,
                     schedule=mini.schedule,
                     temperature=refiner.temperature,

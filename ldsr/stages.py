@@ -84,6 +84,13 @@ def base_stage(
     )
 
 
+NEAR = 13
+"""Side, in pixels of 2.5 m, of the window that structure is looked for in."""
+SMOOTH, ROUGH = 0.05, 0.10
+"""Relative local contrast below which nothing is refined, and above which all may be. Fields and
+water of the samples lie below 0.08, 95 % of the pixels of a Californian city above 0.10."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Anchor:
     """The base picture in every form that stage 2 needs.
@@ -92,11 +99,13 @@ class Anchor:
         base: reflectance [B, 4, 4H, 4W].
         decoded: what the autoencoder makes of it, reflectance [B, 4, 4H, 4W].
         reference: its latent, its condition and its control.
+        structure: how much there is to refine [B, 1, h, w], 0 (smooth) .. 1, see `structure_of`.
     """
 
     base: Tensor
     decoded: Tensor
     reference: Reference
+    structure: Tensor
 
 
 def anchor(refiner: Refiner, model: LatentSR, base: Tensor, *, control_scale: float) -> Anchor:
@@ -107,12 +116,34 @@ def anchor(refiner: Refiner, model: LatentSR, base: Tensor, *, control_scale: fl
     prepared = prepare(model, degrade(base))
     z_ref = encode(model, base, prepared)
     reference = refiner.refer(z_ref, prepared, control_scale=control_scale)
-    return Anchor(base, decode(model, z_ref, prepared), reference)
+    return Anchor(base, decode(model, z_ref, prepared), reference, structure_of(base))
+
+
+def structure_of(base: Tensor) -> Tensor:
+    """Where a base shows structure: 0 in smooth places (bare fields, meadows, water), else 1.
+
+    The local contrast is the standard deviation over NEAR x NEAR pixels in units of the mean
+    reflectance there (+ 0.02), averaged over the bands; from SMOOTH to ROUGH it goes from 0 to 1.
+
+    Args:
+        base: reflectance [B, C, 4H, 4W].
+
+    Returns:
+        [B, 1, H, W].
+    """
+
+    def local_mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, NEAR, stride=1, padding=NEAR // 2, count_include_pad=False)
+
+    mean = local_mean(base)
+    spread = (local_mean(base.square()) - mean.square()).clamp(min=0).sqrt()
+    contrast = (spread / (mean.clamp(min=0) + 0.02)).mean(1, keepdim=True)
+    return ((F.avg_pool2d(contrast, SCALE) - SMOOTH) / (ROUGH - SMOOTH)).clamp(0, 1)
 
 
 def refine_stage(
     refiner: Refiner,
-    reference: Reference,
+    anchor: Anchor,
     *,
     settings: Settings,
     schedule: Schedule,
@@ -125,11 +156,12 @@ def refine_stage(
     """Stage 2: from the noised base to the base with as much detail as the weight map allows.
 
     At each step x0 = (1 - W) x0_eps + W z_ref (weight allocation, Sui et al., 2024), and the noise
-    is derived again from x0.
+    is derived again from x0. 1 - W is what the learned map allows, times the base's structure, at
+    most the cap.
 
     Args:
         refiner: the networks of stage 2.
-        reference: of the base.
+        anchor: the base.
         settings: sampler, eta, refine_steps, refine_strength, detail_cap, tag_weight.
         schedule: of the noise.
         temperature: amplitude of the noise the base gets, 0..1.
@@ -142,7 +174,7 @@ def refine_stage(
         Latent [B, z, h, w] and detail = 1 - W [B, 1, h, w], 0..detail_cap, of the last step: how
         far from the base the latent was allowed to go.
     """
-    z_ref = reference.z_ref
+    reference, z_ref = anchor.reference, anchor.reference.z_ref
     detail = torch.zeros_like(z_ref[:, :1])
     if settings.refine_strength == 0 or settings.detail_cap == 0:
         return z_ref, detail
@@ -153,7 +185,8 @@ def refine_stage(
 
     def fuse(z_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
         nonlocal detail
-        detail = (1 - refiner.weight(z_t, x0, reference, t)).clamp(max=settings.detail_cap)
+        allowed = (1 - refiner.weight(z_t, x0, reference, t)) * anchor.structure
+        detail = allowed.clamp(max=settings.detail_cap)
         return z_ref + detail * (x0 - z_ref)
 
     denoise = guided_by_tags(refiner, reference, tags, settings.tag_weight, caches)

@@ -35,7 +35,7 @@ def refine(
         anchor = stages.anchor(refiner, model, base, control_scale=settings.control_scale)
         z, detail = stages.refine_stage(
             refiner,
-            anchor.reference,
+            anchor,
             settings=settings,
             schedule=SCHEDULE,
             temperature=1.0,
@@ -130,6 +130,24 @@ def test_where_detail_is_zero_the_picture_is_the_base(
 # ---------------------------------------------------------------- structure
 
 
+def test_smooth_places_have_no_structure_and_edges_have() -> None:
+    base = torch.full((1, 4, 64, 64), 0.2)
+    base[..., 40:] = 0.3
+    base += 0.002 * torch.randn(base.shape, generator=torch.Generator().manual_seed(0))
+    structure = stages.structure_of(base)
+    assert structure.shape == (1, 1, 16, 16)
+    assert structure[..., :7].max() == 0, "a field with a little noise"
+    assert structure[..., 9:11].min() == 1, "its border"
+
+
+def test_nothing_is_generated_in_a_smooth_field(
+    tiny_refiner: Refiner, tiny_model: LatentSR
+) -> None:
+    field = torch.full((1, 4, 64, 64), 0.2) + 0.001 * torch.randn(1, 4, 64, 64)
+    picture, detail, _ = refine(tiny_refiner, tiny_model, field)
+    assert not detail.any() and torch.equal(picture, field)
+
+
 def test_untrained_control_changes_nothing(tiny_model: LatentSR) -> None:
     torch.manual_seed(3)
     unet = UNet(**TINY["denoiser"]).eval()
@@ -181,7 +199,7 @@ def test_structure_follows_the_base_even_a_wrong_one() -> None:
         )
         z, _ = stages.refine_stage(
             part.network,
-            anchor.reference,
+            anchor,
             settings=settings,
             schedule=mini.schedule,
             temperature=1.0,

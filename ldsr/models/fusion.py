@@ -14,6 +14,8 @@ START_LOGIT = -1.0
 """Of the weight before training: W = 0.21, detail = 0.79."""
 MARGIN = 0.1
 """The sigmoid is stretched by this at both ends and cut, so that W can be exactly 0 and 1."""
+BORDER = 16
+"""Latent pixels that a picture is continued by beyond its border; as far as the map looks."""
 OPEN = 0.1
 """Detail from which on a pixel is free; below, what is generated fades out, to nothing at 0."""
 
@@ -71,12 +73,16 @@ class WeightAllocation(nn.Module):
         """
         height, width = z_t.shape[-2:]
         x = torch.cat([z_t, x0 - z_ref, z_ref, cond], dim=1)
-        x = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
+        margin = 0 if self.training else BORDER
+        # beyond its border a picture goes on as it ended: the map must not see a border in zeros
+        sides = (margin, margin + width % 2, margin, margin + height % 2)
+        x = F.pad(x, sides, mode="replicate")
         embedding = self.time(time_embedding(t, self.channels).to(x.dtype))
         fine = self.fine1(self.conv_in(x), embedding)
         coarse = self.coarse2(self.coarse1(self.down(fine), embedding), embedding)
         h = self.fine2(torch.cat([self.up(coarse), fine], dim=1), embedding)
-        return self.conv_out(F.silu(self.norm_out(h)))[..., :height, :width]
+        logit = self.conv_out(F.silu(self.norm_out(h)))
+        return logit[..., margin : margin + height, margin : margin + width]
 
 
 def to_weight(logit: Tensor) -> Tensor:
