@@ -14,9 +14,9 @@ from ldsr.consistency import SCALE
 from ldsr.models.regression import Regression
 from ldsr.models.sr3 import SR3
 from ldsr.models.value_range import to_range, to_reflectance
-from ldsr.sampling.ddim import OnStep, ddim
-from ldsr.sampling.dpm_solver import dpm_solver
+from ldsr.sampling.ddim import OnStep
 from ldsr.sampling.noise import draw_noise
+from ldsr.sampling.sampler import sample
 from ldsr.sampling.schedule import sr3_schedule, timesteps
 from ldsr.settings import Settings
 
@@ -96,18 +96,16 @@ def _sharpen(
     def report(step: int, steps: int, x0: Tensor) -> None:
         on_step(step, steps, network.picture(x0, cond, factor))
 
-    if settings.sampler == "dpm":
-        x0 = dpm_solver(denoise, noise, schedule=schedule, timesteps=at, on_step=report)
-    else:
-        x0 = ddim(
-            denoise,
-            noise,
-            schedule=schedule,
-            timesteps=at,
-            eta=settings.eta,
-            generators=generators,
-            on_step=report,
-        )
+    x0 = sample(
+        denoise,
+        noise,
+        sampler=settings.sampler,
+        schedule=schedule,
+        timesteps=at,
+        eta=settings.eta,
+        generators=generators,
+        on_step=report,
+    )
     return network.picture(x0, cond, factor)
 
 

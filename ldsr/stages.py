@@ -15,9 +15,9 @@ from ldsr.consistency import SCALE, degrade
 from ldsr.models.latent_sr import LatentSR, Prepared
 from ldsr.models.refiner import Reference, Refiner
 from ldsr.sampling.cache import FirstBlockCache
-from ldsr.sampling.ddim import Denoiser, OnStep, ddim
-from ldsr.sampling.dpm_solver import dpm_solver
+from ldsr.sampling.ddim import Denoiser, OnStep
 from ldsr.sampling.noise import draw_noise
+from ldsr.sampling.sampler import sample
 from ldsr.sampling.schedule import Schedule, timesteps
 from ldsr.settings import Settings
 
@@ -70,11 +70,10 @@ def base_stage(
     def denoise(z_t: Tensor, t: Tensor) -> Tensor:
         return model.denoise(z_t, t, prepared, cache=cache).float()
 
-    if settings.sampler == "dpm":
-        return dpm_solver(denoise, noise, schedule=schedule, timesteps=at, on_step=on_step)
-    return ddim(
+    return sample(
         denoise,
         noise,
+        sampler=settings.sampler,
         schedule=schedule,
         timesteps=at,
         eta=settings.eta,
@@ -190,11 +189,17 @@ def refine_stage(
         return z_ref + detail * (x0 - z_ref)
 
     denoise = guided_by_tags(refiner, reference, tags, settings.tag_weight, caches)
-    way = {"schedule": schedule, "timesteps": at, "fuse": fuse, "on_step": on_step}
-    if settings.sampler == "dpm":
-        z = dpm_solver(denoise, z_t, **way)
-    else:
-        z = ddim(denoise, z_t, eta=settings.eta, generators=generators, **way)
+    z = sample(
+        denoise,
+        z_t,
+        sampler=settings.sampler,
+        schedule=schedule,
+        timesteps=at,
+        eta=settings.eta,
+        generators=generators,
+        fuse=fuse,
+        on_step=on_step,
+    )
     return z, detail
 
 

@@ -81,11 +81,11 @@ def test_command_line(
     monkeypatch.setattr(threshold_study, "load_weights", lambda *_: tiny_pipeline.loaded)
     tiles = tmp_path / "tiles.npz"
     np.savez(tiles, image=make_tiles())
-    asked = ["--cached-steps", "3", "--thresholds", "0.2", "0.5", "--device", "cpu"]
+    asked = ["--cached-steps", "3", "--thresholds", "0.3", "0.5", "--device", "cpu"]
     out = tmp_path / "out"
     assert threshold_study.main(["--pairs", str(tiles), *asked, "--out", str(out)]) == 0
     table = capsys.readouterr().out
-    assert "| DDIM 3, literal 0.2 |" in table and "| DDIM 3, literal 0.5 |" not in table
+    assert "| DDIM 3, literal 0.3 |" in table and "| DDIM 3, literal 0.5 |" not in table
     assert (out / "thresholds.csv").read_text().count("\n") == 1 + 1 + 4 + 6
     assert {path.name for path in out.iterdir()} == {"thresholds.csv", "thresholds.png"}
     assert threshold_study.main(["--pairs", str(tmp_path / "none.npz")]) == 2

@@ -82,7 +82,14 @@ def test_overlays_have_a_legend_from_zero_to_the_cap(pipeline, patch):
     overlays = views.viewer_value("ID", shown)["overlays"]
     assert overlays["detail"]["ticks"] == ["0", "0.1", "0.2", "0.3", "0.4"]
     assert "0 is the base" in overlays["detail"]["text"]
+    assert "does not rank" not in overlays["detail"]["text"]
     assert overlays["difference"]["ticks"][-1] == "0.01" and "tags" not in overlays
+
+
+def test_a_map_that_does_not_tell_places_apart_says_so(pipeline, patch):
+    shown = Shown(patch, run(pipeline, patch, base="regression"))
+    text = views.viewer_value("ID", shown)["overlays"]["detail"]["text"]
+    assert "does not rank where refining helps" in text
 
 
 def test_without_stage_two_nothing_of_it_is_shown(pipeline, patch):

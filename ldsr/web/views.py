@@ -27,7 +27,8 @@ PARTS = {
 OVERLAY_WORDS = {
     "detail": (
         "Generated detail",
-        "How much of each pixel stage 2 was allowed to invent; 0 is the base.",
+        "How much of each pixel stage 2 was allowed to invent; 0 is the base. It says where the "
+        "generator was free, not where it was right.",
     ),
     "difference": (
         "Base to refined",
@@ -38,6 +39,10 @@ OVERLAY_WORDS = {
         "How much each pixel changes when stage 2 is told other land cover, in reflectance.",
     ),
 }
+
+TELLING_BASE = "ldsr"
+"""The base on which the map was found to rank where refining helped (model card, AUROC)."""
+NOT_TELLING = " On this base it is open nearly everywhere and does not rank where refining helps."
 
 
 def viewer_value(key: str, shown: Shown, *, input_only: bool = False) -> dict[str, Any]:
@@ -162,6 +167,8 @@ def _picture(address: str, words: tuple[str, str]) -> dict[str, Any]:
 def _overlay(key: str, shown: Shown, name: str) -> dict[str, Any]:
     top = shown.heat_values(name)[1]
     title, text = OVERLAY_WORDS[name]
+    if name == "detail" and shown.result.settings.base != TELLING_BASE:
+        text += NOT_TELLING
     return {
         "url": f"ldsr/r/{key}/overlay-{name}.png",
         "title": title,
