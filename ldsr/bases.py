@@ -3,7 +3,8 @@
 Knows a network and a schedule; knows neither files nor pictures' places.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +15,6 @@ from ldsr.consistency import SCALE
 from ldsr.models.regression import Regression
 from ldsr.models.sr3 import SR3
 from ldsr.models.value_range import to_range, to_reflectance
-from ldsr.sampling.ddim import OnStep
 from ldsr.sampling.noise import draw_noise
 from ldsr.sampling.sampler import sample
 from ldsr.sampling.schedule import sr3_schedule, timesteps
@@ -26,13 +26,19 @@ REGRESSION_HALO = 40
 """Margin of a block of the large regression, in low-resolution pixels: no less than its reach."""
 
 
+Draw = Callable[[], Tensor]
+"""Draws a picture, reflectance [B, 4, H, W], when it is called."""
+OnPicture = Callable[[int, int, Draw], None]
+"""Called after each step with the steps done (from 1), all steps, and the emerging picture."""
+
+
 def sr3_stage(
     network: SR3,
     lr: Tensor,
     *,
     settings: Settings,
     generators: Sequence[torch.Generator],
-    on_step: OnStep | None = None,
+    on_step: OnPicture | None = None,
     cascade: bool = False,
 ) -> Tensor:
     """Stage 1 by SR3: from noise to a picture, guided by nothing but the interpolated input.
@@ -42,7 +48,8 @@ def sr3_stage(
         lr: reflectance [B, 4, H, W].
         settings: sampler, steps (of each part of a cascade), eta, temperature (None: 1).
         generators: one per sample.
-        on_step: called after each step with the steps done, all steps and the emerging picture.
+        on_step: called after each step with the steps done, all steps, and what draws the emerging
+            picture on request.
         cascade: twice x2 instead of once x4.
 
     Returns:
@@ -53,9 +60,9 @@ def sr3_stage(
     picture = lr
     for part, factor in enumerate(factors):
 
-        def report(done: int, steps: int, emerging: Tensor, before: int = part) -> None:
+        def report(done: int, steps: int, draw: Draw, before: int = part) -> None:
             if on_step is not None:
-                fine = F.interpolate(emerging, size=full, mode="bilinear")
+                fine = functools.partial(_enlarge, draw, full)
                 on_step(before * steps + done, len(factors) * steps, fine)
 
         picture = _sharpen(
@@ -71,12 +78,9 @@ def _sharpen(
     *,
     settings: Settings,
     generators: Sequence[torch.Generator],
-    on_step: OnStep,
+    on_step: OnPicture,
 ) -> Tensor:
-    """One diffusion: reflectance [B, 4, H, W] to reflectance `factor` times finer.
-
-    `on_step` is given the emerging picture.
-    """
+    """One diffusion: reflectance [B, 4, H, W] to reflectance `factor` times finer."""
     schedule = sr3_schedule()
     at = timesteps(schedule, settings.steps)
     cond = network.condition(coarse, factor)
@@ -94,7 +98,7 @@ def _sharpen(
         return in_blocks(block, (x_t, cond), **blocks)[0]
 
     def report(step: int, steps: int, x0: Tensor) -> None:
-        on_step(step, steps, network.picture(x0, cond, factor))
+        on_step(step, steps, lambda: network.picture(x0, cond, factor))
 
     x0 = sample(
         denoise,
@@ -107,6 +111,11 @@ def _sharpen(
         on_step=report,
     )
     return network.picture(x0, cond, factor)
+
+
+def _enlarge(draw: Draw, size: list[int]) -> Tensor:
+    """Draw a picture at another size."""
+    return F.interpolate(draw(), size=size, mode="bilinear")
 
 
 def regression_stage(network: Regression, lr: Tensor) -> Tensor:

@@ -62,8 +62,8 @@ class Pipeline:
     @property
     def bases(self) -> tuple[str, ...]:
         """The bases whose weights are here."""
-        needs = {"sr3": "sr3", "regression": "regression"}
-        return tuple(b for b in BASES if b not in needs or needs[b] in self._parts)
+        own = ("ldsr", "bicubic")
+        return tuple(base for base in BASES if base in own or base in self._parts)
 
     @torch.inference_mode()
     def __call__(
@@ -164,7 +164,7 @@ class Pipeline:
     def part(self, role: str, wish: str) -> Part:
         """Give a network that works beside the model, or say what it would have been for."""
         if role not in self._parts:
-            raise WeightsError(f"The weights {self.name!r} come without {wish} here.")
+            raise WeightsError(f"The weights {self.name!r} come without {wish}.")
         return self._parts[role]
 
     def mini(self) -> Loaded:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from ldsr.loading import Loaded, Part
 from ldsr.models.fusion import gate
 from ldsr.result import SCALE, StageFigures, SuperResolution
 from ldsr.sampling.cache import FirstBlockCache
-from ldsr.sampling.ddim import OnStep as OnLatent
 from ldsr.sampling.noise import make_generators
 from ldsr.semantics.vocabulary import to_vector
 from ldsr.settings import Settings
@@ -51,6 +50,8 @@ TOLERANCE = 1e-4
 BASE_TOLERANCE = 7e-5
 """The same of a base that will be refined."""
 
+Estimate = TypeVar("Estimate")
+"""What a stage gives after each step: a latent, or what draws a picture."""
 Tags = tuple[Mapping[str, float] | None, str]
 """Tags with their probabilities, and where they come from."""
 
@@ -217,7 +218,7 @@ class Run:
                 settings=self.settings,
                 cascade=self.settings.cascade,
                 generators=make_generators(self.settings.seed),
-                on_step=self._reporter("denoise", lambda picture: picture),
+                on_step=self._reporter("denoise", lambda draw: draw()),
             )
         return picture.float(), (self.settings.steps * (2 if self.settings.cascade else 1), 0)
 
@@ -297,17 +298,19 @@ class Run:
             return None
         return torch.tensor([to_vector(self.tags[0])], device=self.equipment.device)
 
-    def _reporter(self, part: str, show: Callable[[Tensor], Tensor]) -> OnLatent:
-        """Tell of each step of a sampler, and offer the picture of its estimate (`show`)."""
+    def _reporter(
+        self, part: str, show: Callable[[Estimate], Tensor]
+    ) -> Callable[[int, int, Estimate], None]:
+        """Tell of each step of a stage, and offer the picture of its estimate (`show`)."""
 
-        def on_latent(step: int, steps: int, x0: Tensor) -> None:
+        def on_step(step: int, steps: int, estimate: Estimate) -> None:
             def preview() -> np.ndarray:
                 with torch.inference_mode(), self._precision():
-                    return show(x0)[0].float().cpu().numpy()
+                    return show(estimate)[0].float().cpu().numpy()
 
             self.report(Step(part, step, steps, preview))
 
-        return on_latent
+        return on_step
 
     def _precision(self, *, fast: bool = True) -> torch.autocast:
         return bfloat16_where_fast(torch.device(self.equipment.device), wanted=fast)

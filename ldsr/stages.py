@@ -86,8 +86,8 @@ def base_stage(
 NEAR = 13
 """Side, in pixels of 2.5 m, of the window that structure is looked for in."""
 SMOOTH, ROUGH = 0.05, 0.10
-"""Relative local contrast below which nothing is refined, and above which all may be. Fields and
-water of the samples lie below 0.08, 95 % of the pixels of a Californian city above 0.10."""
+"""Relative local contrast below which nothing is refined, and above which all may be; chosen by eye
+on fields of the samples, and so that aerial pictures of a city lie above."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ def anchor(refiner: Refiner, model: LatentSR, base: Tensor, *, control_scale: fl
 
 
 def structure_of(base: Tensor) -> Tensor:
-    """Where a base shows structure: 0 in smooth places (bare fields, meadows, water), else 1.
+    """Where a base shows structure: 0 in smooth places (bare fields, meadows), else 1.
 
     The local contrast is the standard deviation over NEAR x NEAR pixels in units of the mean
     reflectance there (+ 0.02), averaged over the bands; from SMOOTH to ROUGH it goes from 0 to 1.
