@@ -32,6 +32,7 @@ class Source:
         offset_dn: the offset really applied, in digital numbers (0 or -1000).
         radiometry: one sentence: how scale and offset were decided.
         licence: of the pixels, if known.
+        catalogue: address and collection of the catalogue it was read from, if it was.
     """
 
     kind: str = "upload"
@@ -42,6 +43,7 @@ class Source:
     offset_dn: float = 0.0
     radiometry: str = "already reflectance"
     licence: str | None = None
+    catalogue: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +57,7 @@ class Patch:
         crs: coordinate reference system, or None for a plain picture.
         transform: pixel to CRS coordinates, or None for a plain picture.
         source: where it came from.
+        scl: Sentinel-2's scene classification, uint8 [H, W] (`ldsr.data.scl`), or None.
 
     Raises:
         PatchError: wrong shape or type, values that are not finite.
@@ -65,6 +68,7 @@ class Patch:
     crs: CRS | None = None
     transform: Affine | None = None
     source: Source = dataclasses.field(default_factory=Source)
+    scl: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = self.reflectance.shape
@@ -80,6 +84,11 @@ class Patch:
             raise PatchError(
                 f"The valid mask is {self.valid.dtype} {self.valid.shape}; "
                 f"expected bool {shape[1:]}."
+            )
+        if self.scl is not None and (self.scl.shape, self.scl.dtype) != (shape[1:], np.uint8):
+            raise PatchError(
+                f"The scene classification is {self.scl.dtype} {self.scl.shape}; "
+                f"expected uint8 {shape[1:]}."
             )
         if not np.isfinite(self.reflectance).all():
             raise PatchError(
