@@ -11,6 +11,7 @@ from PIL import Image
 
 from ldsr.data.bands import BANDS
 from ldsr.data.patch import Patch
+from ldsr.data.scl import MARKED
 from ldsr.errors import LdsrError
 
 TRUE_COLOUR = ("R", "G", "B")
@@ -38,6 +39,8 @@ HEAT = (
     "#fcffa4",
 )
 """Colours of a heat map at equal distances, from 0 to the largest value shown ("inferno")."""
+CLASSES = {"cloud": "#f0a202", "shadow": "#7c4dff", "snow": "#1fb6e0"}
+"""Of each of `ldsr.data.scl.MARKED`: its colour, told apart on dark and on white ground alike."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,13 +143,29 @@ def heat(values: np.ndarray, top: float, *, valid: np.ndarray | None = None) -> 
     Returns:
         uint8 [H, W, 4], RGBA.
     """
-    stops = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in HEAT], np.float32)
+    stops = np.array([_rgb(stop) for stop in HEAT], np.float32)
     fine = np.linspace(0, len(HEAT) - 1, 256)
     table = np.stack([np.interp(fine, np.arange(len(HEAT)), band) for band in stops.T], axis=1)
     index = np.rint(np.clip(values / top, 0.0, 1.0) * 255).astype(np.uint8)
     rgb = np.rint(table).astype(np.uint8)[index]
     alpha = np.full(values.shape, 255, np.uint8) if valid is None else valid * np.uint8(255)
     return np.dstack([rgb, alpha])
+
+
+def classes(scl: np.ndarray, factor: int = 4) -> np.ndarray:
+    """Draw what a scene classification marks in the colours of CLASSES, each pixel as a square.
+
+    Args:
+        scl: uint8 [H, W].
+        factor: whole number of output pixels per input pixel.
+
+    Returns:
+        uint8 [factor * H, factor * W, 4], RGBA, transparent where nothing is marked.
+    """
+    table = np.zeros((256, 4), np.uint8)
+    for name, of in MARKED.items():
+        table[list(of)] = [*_rgb(CLASSES[name]), 255]
+    return table[scl].repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def upsample(patch: Patch, factor: int = 4) -> np.ndarray:
@@ -209,6 +228,11 @@ def encode_png(picture: np.ndarray, *, level: int = 4) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", compress_level=level)
     return buffer.getvalue()
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue
 
 
 def _composite(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ldsr.data import scl
 from ldsr.data.patch import Patch
 from ldsr.settings import Settings
 
@@ -117,6 +118,9 @@ class SuperResolution:
                 "bounds": list(self.lr.bounds) if self.lr.bounds else None,
                 "valid_share": float(self.lr.valid.mean()),
             },
+            "scene_classification": _rounded(
+                None if self.lr.scl is None else scl.shares(self.lr.scl)
+            ),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "steps_computed": self.steps_computed,
             "steps_skipped": self.steps_skipped,

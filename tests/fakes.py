@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+from rasterio.transform import Affine
 
 from ldsr.data.patch import Patch, Source
 from ldsr.errors import LdsrError
@@ -129,8 +130,13 @@ def _stage(computed: int, skipped: int) -> StageFigures:
 
 
 def _fine_patch(patch: Patch, fine: np.ndarray) -> Patch:
-    valid = patch.valid.repeat(4, 0).repeat(4, 1)
-    return Patch(reflectance=fine.astype(np.float32), valid=valid, source=patch.source)
+    return Patch(
+        reflectance=fine.astype(np.float32),
+        valid=patch.valid.repeat(4, 0).repeat(4, 1),
+        crs=patch.crs,
+        transform=None if patch.transform is None else patch.transform * Affine.scale(0.25),
+        source=patch.source,
+    )
 
 
 def collect(generator) -> list:

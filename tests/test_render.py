@@ -136,3 +136,15 @@ def test_heat_map_ends_at_a_round_number(high, top):
     values = np.full((4, 4), high)
     assert np.isclose(render.heat_top(values, np.ones((4, 4), bool)), top)
     assert render.heat_top(values, np.zeros((4, 4), bool)) == 1e-4
+
+
+def test_classes_are_squares_in_their_own_colours_and_nothing_else():
+    scl = np.full((16, 20), 4, np.uint8)
+    scl[2, 3], scl[4, 5], scl[6, 7], scl[8, 9] = 9, 3, 11, 10
+    drawn = render.classes(scl)
+    assert drawn.shape == (64, 80, 4) and drawn.dtype == np.uint8
+    assert (drawn[..., 3] > 0).sum() == 4 * 16 and set(np.unique(drawn[..., 3])) == {0, 255}
+    seen = [tuple(drawn[4 * row, 4 * col]) for row, col in ((2, 3), (4, 5), (6, 7), (8, 9))]
+    colours = [tuple(bytes.fromhex(colour[1:])) for colour in render.CLASSES.values()]
+    assert [colour[:3] for colour in seen] == [*colours, colours[0]] and len(set(colours)) == 3
+    assert (drawn[8:12, 12:16] == drawn[8, 12]).all(), "a 10 m pixel is a square of 4 x 4"

@@ -1,5 +1,6 @@
 """What the page shows of a run, without a browser: facts, overlays, pictures, downloads."""
 
+import dataclasses
 import io
 import json
 from types import SimpleNamespace
@@ -164,3 +165,55 @@ def test_preview_route_draws_the_stage_that_is_asked_for(studio, patch):
     assert Image.open(io.BytesIO(found.content)).size == (80, 64)
     assert client.get(f"/ldsr/p/{key}/refine-1-true.png").status_code == 204
     assert client.get("/ldsr/p/unknown/base-1-true.png").status_code == 204
+
+
+def cloudy(patch: Patch, rows: int) -> Patch:
+    scl = np.full(patch.size, 4, np.uint8)
+    scl[:rows] = 8
+    scl[-1, :4], scl[-1, 4:6] = 3, 11
+    return dataclasses.replace(patch, scl=scl)
+
+
+def test_a_cloudy_input_is_marked_and_warned_of(patch, pipeline):
+    shown = Shown(cloudy(patch, 8))
+    value = views.viewer_value("ID", shown)
+    assert (
+        value["warning"].startswith("50\u00a0% of this box is cloud") and value["mode"] == "input"
+    )
+    assert list(value["overlays"]) == ["scl"]
+    classes = value["overlays"]["scl"]["classes"]
+    assert [(name, share) for name, _, share in classes] == [
+        ("Cloud", "50%"),
+        ("Shadow", "1%"),
+        ("Snow", "1%"),
+    ]
+    assert ["Cloud", "50% cloud, 1% shadow, 1% snow"] in [chip[:2] for chip in value["chips"]]
+    done = Shown(shown.patch, run(pipeline, shown.patch))
+    value = views.viewer_value("ID", done)
+    assert list(value["overlays"]) == ["detail", "difference", "scl"] and value["warning"]
+    assert list(views.viewer_value("ID", done, input_only=True)["overlays"]) == ["scl"]
+    assert done.result.run_sheet()["scene_classification"] == {
+        "cloud": 0.5,
+        "shadow": 0.0125,
+        "snow": 0.0063,
+    }
+
+
+def test_a_clear_input_and_one_that_nobody_classified(patch, pipeline):
+    few = views.viewer_value("ID", Shown(cloudy(patch, 1)))
+    assert few["warning"] == "" and list(few["overlays"]) == ["scl"]
+    clear = dataclasses.replace(patch, scl=np.full(patch.size, 4, np.uint8))
+    value = views.viewer_value("ID", Shown(clear))
+    assert value["overlays"] == {} and "0% cloud" in str(value["chips"])
+    value = views.viewer_value("ID", Shown(patch))
+    assert value["overlays"] == {} and value["warning"] == "" and "cloud" not in str(value["chips"])
+    assert run(pipeline, patch).run_sheet()["scene_classification"] is None
+
+
+def test_the_classification_is_served_for_an_input(studio, patch):
+    key = studio.keep(Shown(cloudy(patch, 8)))
+    client = TestClient(Starlette(routes=routes(studio)))
+    drawn = np.asarray(Image.open(io.BytesIO(client.get(f"/ldsr/r/{key}/overlay-scl.png").content)))
+    assert drawn.shape == (64, 80, 4) and (drawn[:32, :, 3] == 255).all()
+    assert (drawn[32:60, :, 3] == 0).all()
+    assert client.get(f"/ldsr/r/{key}/overlay-detail.png").status_code == 404

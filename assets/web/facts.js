@@ -17,10 +17,22 @@ function row([label, text]) {
   return box;
 }
 
+function swatch([name, colour, share]) {
+  const box = document.createElement("li");
+  box.append(document.createElement("i"), `${name} ${share}`);
+  box.firstElementChild.style.background = colour;
+  return box;
+}
+
 function legend(chosen) {
   $(".legend").hidden = !chosen;
   if (!chosen) return;
   $(".legend-text").textContent = chosen.text;
+  const classes = (chosen.classes || []).map(swatch);
+  $(".legend-classes").replaceChildren(...classes);
+  $(".legend-classes").hidden = !classes.length;
+  for (const part of [".legend-bar", ".legend-ticks"]) $(part).hidden = classes.length > 0;
+  if (classes.length) return;
   $(".legend-bar").style.background = `linear-gradient(90deg, ${chosen.colours.join(", ")})`;
   const ticks = chosen.ticks.map((text) => Object.assign(document.createElement("span"), { textContent: text }));
   $(".legend-ticks").replaceChildren(...ticks);
@@ -49,7 +61,7 @@ function drawFacts() {
 
 function facts() {
   $("[data-opacity]").addEventListener("input", (event) => {
-    overlay.style.opacity = event.target.value / 100;
+    for (const image of [overlay, twin]) image.style.opacity = event.target.value / 100;
     $(".legend-opacity output").textContent = `${event.target.value} %`;
   });
   $("[data-measure]").addEventListener("click", () => trigger("submit"));

@@ -5,6 +5,7 @@ const $$ = (selector) => [...element.querySelectorAll(selector)];
 const root = $(".viewer");
 const frame = $(".v-frame");
 const overlay = $(".v-overlay");
+const twin = overlay.cloneNode();
 const line = $(".v-line");
 const handle = $(".v-handle");
 const NAMES = ["input", "base", "refined"];
@@ -29,7 +30,13 @@ function sides() {
   return { left: rest.includes(view.left) ? view.left : rest[0] || null, right };
 }
 
-const visible = () => (view.mode === "three" ? there() : Object.values(sides()).filter(Boolean));
+// A map is there for a finished result with a position only; until then, the slider.
+function mode() {
+  const { url } = (props.value || {}).map || {};
+  return view.mode === "map" && !url ? "divider" : view.mode;
+}
+
+const visible = () => (mode() === "three" ? there() : Object.values(sides()).filter(Boolean));
 
 // The picture that the PNG shows and that an overlay lies on.
 function shownPicture() {
@@ -55,7 +62,7 @@ function place() {
     image.style.imageRendering = view.zoom >= 4 ? "pixelated" : "auto";
   }
   const { left, right } = sides();
-  const divided = view.mode === "divider";
+  const divided = mode() === "divider";
   for (const [name, pane] of Object.entries(panes)) {
     const side = !divided ? "alone" : name === right ? "right" : name === left ? "left" : "off";
     pane.dataset.at = visible().includes(name) ? side : "off";
@@ -69,7 +76,7 @@ function place() {
   $(".v-factor").textContent = `${view.zoom}×`;
   root.classList.toggle("is-zoomed", view.zoom > 1);
   root.classList.toggle("is-divided", divided && right !== null);
-  root.dataset.view = view.mode;
+  root.dataset.view = mode();
 }
 
 function zoomBy(direction) {
@@ -137,6 +144,12 @@ function drawOverlay() {
   const name = chosen ? shownPicture() : null;
   if (name && overlay.parentElement !== panes[name]) panes[name].querySelector("img").after(overlay);
   show(overlay, chosen ? chosen.url : "", () => {});
+  // Clouds lie over the ground, not over a result: both sides of the border show them.
+  const { left, right } = sides();
+  const other = chosen && chosen.classes && mode() === "divider" && right && (name === left ? right : left);
+  if (other) panes[other].querySelector("img").after(twin);
+  else twin.remove();
+  show(twin, other ? chosen.url : "", () => {});
   overlay.alt = chosen ? chosen.text : "";
   for (const radio of $$("[data-overlays] input")) {
     radio.disabled = radio.value !== "none" && !overlays[radio.value];
@@ -156,6 +169,39 @@ function draw() {
   drawOverlay();
   drawFacts();
   place();
+  drawMap();
+  drawWarning();
+}
+
+// The map is another document in a frame, made when it is first asked for.
+function drawMap() {
+  const { url, why } = (props.value || {}).map || {};
+  const radio = $("input[name=ldsr-view][value=map]");
+  radio.disabled = !url;
+  radio.parentElement.title = url ? "The result on a map" : why || "There is a map once there is a result";
+  for (const other of $$("input[name=ldsr-view]")) other.checked = other.value === mode();
+  const old = $(".v-map");
+  if (mode() !== "map") return old && old.remove();
+  const src = `${url}#${document.body.classList.contains("dark") ? "dark" : "light"}`;
+  if (old && old.getAttribute("src") === src) return;
+  if (old && old.getAttribute("src").split("#")[0] === url) return (old.src = src);
+  if (old) old.remove();
+  const page = Object.assign(document.createElement("iframe"), { className: "v-map", title: "The result on a map" });
+  page.setAttribute("sandbox", "allow-scripts allow-downloads allow-popups allow-popups-to-escape-sandbox");
+  page.src = src;
+  $(".v-stage").append(page);
+}
+
+const dismissed = new Set();
+
+function drawWarning() {
+  const { warning, provenance } = props.value || {};
+  const which = JSON.stringify([warning, provenance]);
+  const box = $(".v-warn");
+  box.hidden = !warning || dismissed.has(which);
+  const text = box.hidden ? "" : warning;
+  if (box.firstElementChild.textContent !== text) box.firstElementChild.textContent = text;
+  box.dataset.which = which;
 }
 
 function drags() {
@@ -248,6 +294,12 @@ function controls() {
   for (const button of $$("[data-zoom]")) {
     button.addEventListener("click", () => zoomBy(Number(button.dataset.zoom)));
   }
+  $(".v-warn button").addEventListener("click", () => {
+    dismissed.add($(".v-warn").dataset.which);
+    drawWarning();
+    frame.focus({ preventScroll: true });
+  });
+  new MutationObserver(drawMap).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   $("[data-full]").addEventListener("click", () => {
     if (document.fullscreenElement) document.exitFullscreen();
     else $(".v-main").requestFullscreen();

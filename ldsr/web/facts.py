@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ldsr.data import scl
 from ldsr.data.patch import Patch
 from ldsr.result import SCALE, StageFigures, SuperResolution
 from ldsr.semantics.vocabulary import format_tags
@@ -43,7 +44,44 @@ def input_chips(patch: Patch) -> list[list[str]]:
     chips.append(["Pixel", pixel(patch, 1), "ground distance between two pixels", ""])
     if not patch.valid.all():
         chips.append(["Valid", f"{patch.valid.mean():.1%}", "share of pixels that hold data", ""])
+    if patch.scl is not None:
+        text = ", ".join(f"{share:.0%} {name}" for name, share in scl.shares(patch.scl).items())
+        told = "shares of the box, as Sentinel-2's scene classification has them (20 m)"
+        chips.append(["Cloud", text, told, ""])
     return chips
+
+
+def warning(patch: Patch) -> str:
+    """Say that much of a box is cloud, or "" where it is not."""
+    share = 0.0 if patch.scl is None else scl.shares(patch.scl)["cloud"]
+    if share <= scl.CLOUDY:
+        return ""
+    return (
+        f"{100 * share:.0f}\u00a0% of this box is cloud: what lies under it is unknown, and detail "
+        "drawn there means nothing."
+    )
+
+
+def settings_line(result: SuperResolution) -> str:
+    """Write what a result was made with: both stages and the seed."""
+    settings = result.settings
+    text = BASES[settings.base]
+    if settings.base in ("ldsr", "sr3"):
+        sampler = SAMPLERS.get(settings.sampler, settings.sampler)
+        text += f", {sampler}, {_steps(settings.steps)}"
+    if "refine" in result.figures:
+        strength = f"strength {settings.refine_strength:g}"
+        text += f"; refined in {_steps(settings.refine_steps)}, {strength}"
+        text += f", detail at most {settings.detail_cap:g}"
+    return f"{text}; seed {settings.seed}"
+
+
+def credit(patch: Patch) -> str:
+    """Whose data a Sentinel-2 picture is, or "" where that is not known."""
+    if patch.source.kind not in ("scene", "sample"):
+        return ""
+    year = f" {patch.source.acquired:%Y}" if patch.source.acquired else ""
+    return f"Contains modified Copernicus Sentinel data{year}"
 
 
 def result_chips(result: SuperResolution) -> list[list[str]]:
@@ -152,6 +190,10 @@ def pixel(patch: Patch, factor: int) -> str:
     if patch.gsd is None or (patch.crs is not None and not patch.crs.is_projected):
         return "original" if factor == 1 else f"{factor} times finer"
     return f"{patch.gsd / factor:.3g} m"
+
+
+def _steps(count: int) -> str:
+    return f"{count} step{'' if count == 1 else 's'}"
 
 
 def _percent(share: float) -> str:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from ldsr import render
+from ldsr.data import scl
 from ldsr.data.geotiff import write_geotiff
 from ldsr.data.patch import Patch
 from ldsr.result import SCALE, SuperResolution
 
 PICTURES = ("input", "base", "refined")
 COMPOSITES = {"true": render.true_colour, "false": render.false_colour}
-OVERLAYS = ("detail", "difference", "tags")
+OVERLAYS = ("detail", "difference", "tags", "scl")
 FILES = ("sr", "base", "detail")
 
 
@@ -30,6 +31,7 @@ class Shown:
         result: the result, or None.
         sample: key of the bundled sample, or None for an upload.
         sensitivity: what `Pipeline.prompt_sensitivity` measured, or None.
+        map_page: the result on a map once it was asked for (`ldsr.web.result_map`), or None.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Shown:
     ) -> None:
         self.patch, self.result, self.sample = patch, result, sample
         self.sensitivity: Any = None
+        self.map_page: bytes | None = None
         self.stretch = render.stretch_of(patch)
         self.png = functools.cache(self._png)
 
@@ -52,9 +55,20 @@ class Shown:
 
     @property
     def overlays(self) -> tuple[str, ...]:
-        """Those of OVERLAYS that there are."""
-        there = (self.refined and self.result.detail is not None, self.refined, self.sensitivity)
+        """Those of OVERLAYS that there are; an input has "scl" at most."""
+        detail = self.refined and self.result.detail is not None
+        there = (detail, self.refined, self.sensitivity, any(self.marked.values()))
         return tuple(name for name, has in zip(OVERLAYS, there, strict=True) if has)
+
+    @functools.cached_property
+    def marked(self) -> dict[str, float]:
+        """Shares of cloud, shadow and snow, 0..1; empty without a scene classification."""
+        return {} if self.patch.scl is None else scl.shares(self.patch.scl)
+
+    @property
+    def has_map(self) -> bool:
+        """True where there is a result and it can be placed on a map."""
+        return self.result is not None and None not in (self.patch.crs, self.patch.transform)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -66,7 +80,8 @@ class Shown:
         """Bytes of the arrays, with room for the drawn pictures."""
         fine = self.patch.reflectance.nbytes * SCALE**2
         arrays = 0 if self.result is None else fine * (2.5 if self.refined else 1)
-        return self.patch.reflectance.nbytes + int(arrays) + fine
+        page = fine // 3 if self.has_map else 0
+        return self.patch.reflectance.nbytes + int(arrays) + fine + page
 
     @property
     def stem(self) -> str:
@@ -83,7 +98,7 @@ class Shown:
         return render.difference(self.result.sr.reflectance, self.result.base.reflectance)
 
     def heat_values(self, overlay: str) -> tuple[np.ndarray, float]:
-        """Give the map [4H, 4W] behind an overlay and the value of its last colour."""
+        """Give the map [4H, 4W] behind an overlay of numbers and the value of its last colour."""
         if overlay == "detail":
             return self.result.detail, self.result.settings.detail_cap or 1.0
         values = self.change if overlay == "difference" else self.sensitivity.difference
@@ -91,20 +106,29 @@ class Shown:
 
     def draw(self, reflectance: np.ndarray, composite: str, *, level: int = 4) -> bytes:
         """Draw a 2.5 m picture of this place as PNG, with this input's stretch."""
+        return render.encode_png(self.colour(reflectance, composite), level=level)
+
+    def colour(self, reflectance: np.ndarray, composite: str) -> np.ndarray:
+        """Draw a 2.5 m picture of this place: uint8 [4H, 4W, 3], or RGBA where not all is valid."""
         valid = render.enlarge_mask(self.patch.valid, SCALE)
         picture = COMPOSITES[composite](
             reflectance, self.stretch, valid=None if valid.all() else valid
         )
-        return render.encode_png(picture[..., :3] if valid.all() else picture, level=level)
+        return picture[..., :3] if valid.all() else picture
+
+    def reflectance(self, picture: str) -> np.ndarray:
+        """Give one of `pictures` at 2.5 m: float32 [4, 4H, 4W]."""
+        if picture == "input":
+            return render.upsample(self.patch, SCALE)
+        return (self.result.base if picture == "base" else self.result.sr).reflectance
 
     def _png(self, picture: str, composite: str) -> bytes:
-        if picture == "input":
-            return self.draw(render.upsample(self.patch, SCALE), composite)
-        patch = self.result.base if picture == "base" else self.result.sr
-        return self.draw(patch.reflectance, composite)
+        return self.draw(self.reflectance(picture), composite)
 
     def overlay_png(self, overlay: str) -> bytes:
-        """Draw one of `overlays` as PNG, in the colours of `render.HEAT`."""
+        """Draw one of `overlays` as PNG, in the colours of `render.HEAT` or `render.CLASSES`."""
+        if overlay == "scl":
+            return render.encode_png(render.classes(self.patch.scl, SCALE))
         values, top = self.heat_values(overlay)
         return render.encode_png(render.heat(values, top, valid=self.result.sr.valid))
 

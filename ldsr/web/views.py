@@ -38,7 +38,14 @@ OVERLAY_WORDS = {
         "Other tags",
         "How much each pixel changes when stage 2 is told other land cover, in reflectance.",
     ),
+    "scl": (
+        "Clouds",
+        "What Sentinel-2's own scene classification (20 m) marks in this box. Nothing was seen of "
+        "the ground under a cloud.",
+    ),
 }
+NO_RESULT = "There is a map once there is a result"
+NO_PLACE = "This picture has no position (no CRS): it cannot be placed on a map"
 
 TELLING_BASE = "ldsr"
 """The base on which the map was found to rank where refining helped (model card, AUROC)."""
@@ -62,7 +69,13 @@ def viewer_value(key: str, shown: Shown, *, input_only: bool = False) -> dict[st
         "width": width * SCALE,
         "height": height * SCALE,
         "pictures": {name: _picture(f"ldsr/r/{key}/{name}", words[name]) for name in names},
-        "overlays": {},
+        "overlays": {
+            name: _overlay(key, shown, name)
+            for name in shown.overlays
+            if name == "scl" or not input_only
+        },
+        "warning": facts.warning(shown.patch),
+        "map": {"url": None, "why": NO_RESULT if shown.patch.crs else NO_PLACE},
         "chips": facts.input_chips(shown.patch),
         "provenance": facts.provenance(shown.patch),
         "links": None,
@@ -72,10 +85,10 @@ def viewer_value(key: str, shown: Shown, *, input_only: bool = False) -> dict[st
     if input_only:
         return value
     return value | {
-        "overlays": {name: _overlay(key, shown, name) for name in shown.overlays},
+        "map": {"url": f"{_stem(key, shown)}_map.html" if shown.has_map else None, "why": NO_PLACE},
         "chips": facts.result_chips(shown.result),
         "links": _links(key, shown),
-        "share": share_query(shown.result.settings, shown.sample),
+        "share": share_query(shown.result.settings, shown.sample, shown.patch),
         "sensitivity": {
             "can": shown.refined and shown.result.tags is not None and shown.sensitivity is None,
             "text": facts.sensitivity_text(shown),
@@ -165,24 +178,34 @@ def _picture(address: str, words: tuple[str, str]) -> dict[str, Any]:
 
 
 def _overlay(key: str, shown: Shown, name: str) -> dict[str, Any]:
-    top = shown.heat_values(name)[1]
     title, text = OVERLAY_WORDS[name]
+    about = {"url": f"ldsr/r/{key}/overlay-{name}.png", "title": title, "text": text}
+    if name == "scl":
+        shares = shown.marked.items()
+        colours = [
+            [name.capitalize(), render.CLASSES[name], f"{share:.0%}"] for name, share in shares
+        ]
+        return about | {"classes": colours}
+    top = shown.heat_values(name)[1]
     if name == "detail" and shown.result.settings.base != TELLING_BASE:
-        text += NOT_TELLING
-    return {
-        "url": f"ldsr/r/{key}/overlay-{name}.png",
-        "title": title,
-        "text": text,
+        about["text"] += NOT_TELLING
+    return about | {
         "ticks": [f"{share * top:.3g}" for share in (0, 0.25, 0.5, 0.75, 1)],
         "colours": list(render.HEAT),
     }
 
 
 def _links(key: str, shown: Shown) -> dict[str, Any]:
-    stem = f"ldsr/r/{key}/{shown.stem}"
+    stem = _stem(key, shown)
     pngs = {
         picture: {name: f"{stem}_{picture}_{name}_colour.png" for name in COMPOSITES}
         for picture in shown.pictures
     }
     files = {name: f"{stem}_{name}.tif" for name in shown.files}
+    if shown.has_map:
+        files["map"] = f"{stem}_map.html?download=1"
     return files | {"json": f"{stem}_run.json", "png": pngs}
+
+
+def _stem(key: str, shown: Shown) -> str:
+    return f"ldsr/r/{key}/{shown.stem}"

@@ -1,9 +1,12 @@
 """The page around a stand-in for the model: `python tests/browser/stand_in.py --port N`.
 
-Two stages in no time. Seed 1001 holds every run in stage 1, seed 1002 in stage 2, until cancelled.
+Two stages in no time, and no base map. Seed 1001 holds every run in stage 1, seed 1002 in stage 2,
+until cancelled.
 """
 
 import argparse
+import dataclasses
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +14,12 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+os.environ.setdefault("LDSR_TILES_URL", "off")
+
+import numpy as np  # noqa: E402
+
 import app  # noqa: E402
+from ldsr.data import samples  # noqa: E402
 from tests.fakes import FakePipeline  # noqa: E402
 
 HOLDS = {1001: "denoise", 1002: "refine denoise"}
@@ -32,11 +40,31 @@ class HoldingPipeline(FakePipeline):
         return super()._run(patch, settings, report)
 
 
+def cloudy(load_sample):
+    """Samples with a scene classification: cloud over the west, its shadow, snow in a corner."""
+
+    def load(key):
+        patch = load_sample(key)
+        scl = np.full(patch.size, 4, np.uint8)
+        scl[:, : patch.size[1] // 4] = 9
+        scl[:, patch.size[1] // 4 : patch.size[1] // 3] = 3
+        scl[:20, -20:] = 11
+        return dataclasses.replace(patch, scl=scl)
+
+    return load
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--base-only", action="store_true")
+    parser.add_argument("--cloudy", action="store_true")
     options = parser.parse_args()
+    if options.cloudy:
+        real = samples.load_sample
+        for module in [*sys.modules.values()]:
+            if getattr(module, "load_sample", None) is real:
+                module.load_sample = cloudy(real)
     pipeline = HoldingPipeline()
     pipeline.can_refine = not options.base_only
     page, launch = app.build_app(pipeline)
