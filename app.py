@@ -17,6 +17,7 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
 
     from ldsr.web.about_tab import build_about
     from ldsr.web.files import routes
+    from ldsr.web.map_picker import map_routes
     from ldsr.web.parts import header
     from ldsr.web.resolve_tab import build_resolve
     from ldsr.web.studio import Studio
@@ -33,7 +34,9 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
                 build_about(pipeline.name, pipeline.sha256, licence)
     page.queue(default_concurrency_limit=None)
     studio.open_first()
-    return page, theme.launch_options() | {"app_kwargs": {"routes": routes(studio)}}
+    return page, theme.launch_options() | {
+        "app_kwargs": {"routes": [*routes(studio), *map_routes()]}
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ import pytest
 from ldsr.data.patch import Patch
 from ldsr.errors import AmbiguousPatchError, LdsrError, PatchError
 from ldsr.settings import Settings
-from ldsr.web import flows, session, views
+from ldsr.web import flows, opening, session, views
 from ldsr.web.pictures import Shown
 from ldsr.web.session import Job, Line, Store
 from ldsr.web.studio import Studio
@@ -34,7 +34,7 @@ def patch() -> Patch:
 def studio(monkeypatch, patch) -> Studio:
     """A studio with one sample and no first run."""
     samples = (SimpleNamespace(key="field", name="Field, somewhere"),)
-    for module in ("ldsr.web.studio", "ldsr.web.files", "ldsr.web.flows"):
+    for module in ("ldsr.web.studio", "ldsr.web.files", "ldsr.web.opening"):
         monkeypatch.setattr(f"{module}.list_samples", lambda: samples)
         monkeypatch.setattr(f"{module}.load_sample", lambda key: patch)
     return Studio(FakePipeline())
@@ -278,7 +278,7 @@ def test_ambiguous_upload_is_asked_and_read_again_with_the_answers(studio, patch
 def test_first_sample_is_computed_once_and_shown_to_all(studio):
     studio.open_first()
     for visitor in ("me", "you"):
-        last = collect(flows.open_page(studio, dict(flows.EMPTY), {}, visitor))[-1]
+        last = collect(opening.open_page(studio, dict(flows.EMPTY), {}, visitor))[-1]
         assert last[1]["mode"] == "result"
     assert len(studio.pipeline.seen) == 1
 
@@ -286,5 +286,5 @@ def test_first_sample_is_computed_once_and_shown_to_all(studio):
 def test_first_sample_is_computed_without_stage_two_where_there_is_none(studio):
     studio = Studio(BaseOnlyPipeline())
     studio.open_first()
-    last = collect(flows.open_page(studio, dict(flows.EMPTY), {}, "me"))[-1]
+    last = collect(opening.open_page(studio, dict(flows.EMPTY), {}, "me"))[-1]
     assert list(last[1]["pictures"]) == ["input", "base"]

@@ -10,7 +10,7 @@ import pytest
 from ldsr.errors import LdsrError
 from ldsr.semantics.vocabulary import VOCABULARY, parse_tags
 from ldsr.settings import BASES, PRESETS, Settings
-from ldsr.web import flows, knobs, tags
+from ldsr.web import flows, knobs, opening, tags
 from ldsr.web.links import from_query, share_query
 from ldsr.web.resolve_tab import read_settings
 from ldsr.web.studio import Studio
@@ -41,7 +41,7 @@ LINKED = Settings(
 @pytest.fixture
 def studio(monkeypatch) -> Studio:
     samples = (SimpleNamespace(key="field", name="Field, somewhere"),)
-    for module in ("ldsr.web.studio", "ldsr.web.flows"):
+    for module in ("ldsr.web.studio", "ldsr.web.opening"):
         monkeypatch.setattr(f"{module}.list_samples", lambda: samples)
         monkeypatch.setattr(f"{module}.load_sample", lambda key: make_named_patch())
     return Studio(FakePipeline())
@@ -189,16 +189,16 @@ def test_link_restores_the_settings():
 def test_a_wrong_link_is_one_sentence_and_leaves_a_usable_page(studio, bad):
     with pytest.raises(LdsrError):
         from_query(bad)
-    first = collect(flows.open_page(studio, dict(flows.EMPTY), bad, "you"))[0]
+    first = collect(opening.open_page(studio, dict(flows.EMPTY), bad, "you"))[0]
     assert "link" in first[2]["text"] and first[2]["state"] == "error"
-    assert tuple(first[6:]) == knobs.panel_values(studio.preset()) and not studio.pipeline.seen
+    assert tuple(first[9:]) == knobs.panel_values(studio.preset()) and not studio.pipeline.seen
 
 
 def test_link_runs_its_settings(studio):
     query = {"sample": "field", "seed": "5", "detail_cap": "0.5"}
-    shots = collect(flows.open_page(studio, dict(flows.EMPTY), query, "me"))
+    shots = collect(opening.open_page(studio, dict(flows.EMPTY), query, "me"))
     assert shots[-1][1]["mode"] == "result" and studio.pipeline.seen == [5]
-    sample, main, more = shots[0][5:]
+    sample, *_, main, more = shots[0][5:]
     assert sample == {"key": "field"}
     assert (main["seed"], main["detail_cap"], more["temperature"]) == (5, 0.5, None)
 
@@ -206,7 +206,7 @@ def test_link_runs_its_settings(studio):
 def test_link_that_asks_the_weights_for_too_much_says_so(studio):
     studio.bases, studio.can_refine = ("ldsr",), False
     for query, word in (({"refine": "1"}, "second stage"), ({"base": "sr3"}, "no base 'sr3'")):
-        first = collect(flows.open_page(studio, dict(flows.EMPTY), query, "me"))[0]
+        first = collect(opening.open_page(studio, dict(flows.EMPTY), query, "me"))[0]
         assert word in first[2]["text"] and first[2]["state"] == "error"
-    plain = collect(flows.open_page(studio, dict(flows.EMPTY), {"seed": "1"}, "me"))
+    plain = collect(opening.open_page(studio, dict(flows.EMPTY), {"seed": "1"}, "me"))
     assert list(plain[-1][1]["pictures"]) == ["input", "base"]

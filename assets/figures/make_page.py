@@ -1,8 +1,9 @@
-"""Draw page.png: start the page, wait for the first sample, take a screenshot.
+"""Draw page.png, or map.png: start the page, wait for the first sample, take a screenshot.
 
-    python assets/figures/make_page.py [OUT.png] [--size 1440x900] [--dark]
+    python assets/figures/make_page.py [OUT.png] [--map] [--size 1440x900] [--dark]
 
-Needs playwright and Debian's chromium (tests/requirements.txt).
+With --map: the result on the map, and the map to choose a place from. Needs playwright and Debian's
+chromium (tests/requirements.txt).
 """
 
 import argparse
@@ -14,7 +15,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -23,7 +24,8 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 def main() -> None:
     """Take one screenshot."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", nargs="?", type=Path, default=HERE / "page.png")
+    parser.add_argument("out", nargs="?", type=Path)
+    parser.add_argument("--map", action="store_true")
     parser.add_argument("--size", default="1440x900")
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args()
@@ -46,10 +48,21 @@ def main() -> None:
             there = ".viewer[data-mode=result] [data-at=right] img.is-there"
             page.wait_for_selector(there, timeout=300_000)
             page.wait_for_timeout(1500)
-            page.screenshot(path=options.out)
+            if options.map:
+                open_maps(page)
+            page.screenshot(path=options.out or HERE / ("map.png" if options.map else "page.png"))
             browser.close()
     finally:
         server.terminate()
+
+
+def open_maps(page: Page) -> None:
+    """Choose the sample's place on the map, and show the result on one."""
+    page.click("#inputs button[role=tab]:has-text('Map')")
+    page.fill("[data-query]", "48.2223, 13.7209")
+    page.press("[data-query]", "Enter")
+    page.check("input[name=ldsr-view][value=map]", force=True)
+    page.wait_for_timeout(6000)
 
 
 def wait_for(url: str, patience: float = 300.0) -> None:

@@ -1,4 +1,4 @@
-// Light / dark (follows the system until the person chooses) and Ctrl+Enter.
+// Light / dark (follows the system until the person chooses), Ctrl+Enter, and the way to the picture.
 (() => {
   const KEY = "ldsr-theme";
   const remembered = () => {
@@ -42,6 +42,13 @@
   };
   window.addEventListener("change", (event) => refuse(event, event.target.files), true);
   window.addEventListener("drop", (event) => refuse(event, event.dataTransfer && event.dataTransfer.files), true);
+  // Whoever runs from further down, or on a phone, is taken to where the picture appears.
+  document.addEventListener("click", (event) => {
+    const output = event.target.closest("#run") && document.querySelector("#output");
+    if (!output) return;
+    const { top } = output.getBoundingClientRect();
+    if (top < -200 || top > window.innerHeight - 200) output.scrollIntoView({ behavior: "smooth" });
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     const run = document.querySelector("#run");

@@ -13,7 +13,11 @@ from starlette.routing import Route
 
 from ldsr import render
 from ldsr.data.samples import list_samples, load_sample
+from ldsr.data.scene_reader import read_thumbnail
+from ldsr.errors import LdsrError
+from ldsr.web.map_flows import Found
 from ldsr.web.pictures import COMPOSITES, Shown
+from ldsr.web.result_map import policy, result_map
 from ldsr.web.studio import Studio
 
 GONE = "This result is no longer kept on the server; run it again to get it back."
@@ -35,9 +39,19 @@ def routes(studio: Studio) -> list[Route]:
 
     async def shown(request: Request) -> Response:
         found = studio.store.get(request.path_params["key"])
-        if found is None:
+        if not isinstance(found, Shown):
             return PlainTextResponse(GONE, 404)
         return await _shown(found, request.path_params["name"])
+
+    async def result_page(request: Request) -> Response:
+        found = studio.store.get(request.path_params["key"])
+        name = f"{request.path_params['stem']}_map.html"
+        if not isinstance(found, Shown) or not found.has_map or name != f"{found.stem}_map.html":
+            return PlainTextResponse(GONE if found is None else "No such file.", 404)
+        download = name if request.query_params.get("download") == "1" else None
+        response = await _respond(lambda: _map_page(found), "text/html", download)
+        response.headers["Content-Security-Policy"] = policy()
+        return response
 
     async def preview(request: Request) -> Response:
         job = studio.jobs.get(request.path_params["key"])
@@ -49,8 +63,19 @@ def routes(studio: Studio) -> list[Route]:
         frame = Shown(job.patch)
         return await _respond(lambda: frame.draw(emerging, name, level=1), "image/png")
 
+    async def scene(request: Request) -> Response:
+        found = studio.store.get(request.path_params["key"])
+        if not isinstance(found, Found):
+            return PlainTextResponse(GONE, 404)
+        try:
+            return await _respond(lambda: _scene_thumbnail(found), "image/png")
+        except LdsrError as error:
+            return PlainTextResponse(str(error), 404)
+
     return [
         Route("/ldsr/sample/{key}.png", sample),
+        Route("/ldsr/t/{key}.png", scene),
+        Route("/ldsr/r/{key}/{stem}_map.html", result_page),
         Route("/ldsr/r/{key}/{name}", shown),
         Route("/ldsr/p/{key}/{name}", preview),
     ]
@@ -67,12 +92,25 @@ async def _shown(found: Shown, name: str) -> Response:
     for overlay in found.overlays:
         if name == f"overlay-{overlay}.png":
             return await _respond(lambda: found.overlay_png(overlay), "image/png")
+    if name == "ground.png" and found.patch.crs is not None:
+        return await _respond(lambda: found.on_ground[0], "image/png")
     for which in found.files:
         if name == f"{found.stem}_{which}.tif":
             return await _respond(lambda: found.geotiff(which), "image/tiff", name)
     if found.result is not None and name == f"{found.stem}_run.json":
         return await _respond(found.sheet, "application/json", name)
     return PlainTextResponse("No such file.", 404)
+
+
+def _scene_thumbnail(found: Found) -> bytes:
+    return render.encode_png(read_thumbnail(found.scene, found.box))
+
+
+def _map_page(found: Shown) -> bytes:
+    """Make the map once, and keep it."""
+    if found.map_page is None:
+        found.map_page = result_map(found)
+    return found.map_page
 
 
 async def _respond(

@@ -4,7 +4,6 @@ Each function gives what the components become; none knows the layout.
 """
 
 import asyncio
-import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -15,11 +14,8 @@ import gradio as gr
 
 from ldsr.data.patch import Patch
 from ldsr.data.reader import read_patch
-from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import AmbiguousPatchError, LdsrError
 from ldsr.settings import Settings
-from ldsr.web import knobs
-from ldsr.web.links import asks_for_refinement, from_query
 from ldsr.web.pictures import Shown
 from ldsr.web.session import Job
 from ldsr.web.studio import Studio
@@ -62,11 +58,21 @@ def took(studio: Studio, patch: Patch, sample: str | None) -> list[Any]:
     return [*screen(state, line), {"key": sample}, None, gr.update(visible=False), gr.update()]
 
 
+def reading(state: dict[str, Any], line: dict[str, Any]) -> list[Any]:
+    """Show that an input is being read; nothing else changes."""
+    shot = [state, state["viewer"], line, *_busy()]
+    return [*shot, {"key": state["sample"]}, gr.skip(), gr.skip(), gr.skip()]
+
+
+def kept(state: dict[str, Any], line: dict[str, Any]) -> list[Any]:
+    """Say something; what was on the screen stays."""
+    shot = screen(state | {"pending": None}, line)
+    return [*shot, {"key": state["sample"]}, None, gr.update(visible=False), gr.update()]
+
+
 def refused(state: dict[str, Any], message: str) -> list[Any]:
     """Say what is wrong; what was on the screen stays."""
-    kept = state | {"pending": None}
-    shot = screen(kept, status("error", message))
-    return [*shot, {"key": state["sample"]}, None, gr.update(visible=False), gr.update()]
+    return kept(state, status("error", message))
 
 
 def read_upload(studio: Studio, state: dict[str, Any], pending: dict[str, Any]) -> list[Any]:
@@ -78,7 +84,7 @@ def read_upload(studio: Studio, state: dict[str, Any], pending: dict[str, Any]) 
     try:
         patch = read_patch(paths[0] if len(paths) == 1 else paths, **answers)
     except AmbiguousPatchError as error:
-        return _asked(state, pending | {"question": error.question}, error)
+        return asked(state, pending | {"question": error.question}, error)
     except LdsrError as error:
         return refused(state, str(error))
     except Exception:
@@ -87,11 +93,12 @@ def read_upload(studio: Studio, state: dict[str, Any], pending: dict[str, Any]) 
     return took(studio, patch, None)
 
 
-def _asked(state: dict[str, Any], pending: dict[str, Any], error: AmbiguousPatchError) -> list[Any]:
-    asked = state | {"pending": pending}
+def asked(state: dict[str, Any], pending: dict[str, Any], error: AmbiguousPatchError) -> list[Any]:
+    """Ask the person, and remember what for."""
+    waiting = state | {"pending": pending}
     label = QUESTIONS.get(error.question, "Please choose")
     radio = gr.Radio(list(error.choices), value=None, label=label)
-    shot = screen(asked, status("ask", str(error)))
+    shot = screen(waiting, status("ask", str(error)))
     return [*shot, {"key": state["sample"]}, None, gr.update(visible=True), radio]
 
 
@@ -110,7 +117,7 @@ async def resolve(
         yield screen(state, status("error", str(error)))
         return
     try:
-        async for shot in _follow(state, shown, key, job):
+        async for shot in follow(state, shown, key, job):
             if studio.turn(visitor) != turn:
                 return
             yield shot
@@ -156,7 +163,7 @@ def _measured(state: dict[str, Any], shown: Shown, job: Job) -> list[Any]:
     return screen(done, status("done", "Measured how much the tags matter.", clock=seconds))
 
 
-async def _follow(
+async def follow(
     state: dict[str, Any], shown: Shown, key: str, job: Job
 ) -> AsyncIterator[list[Any]]:
     """Watch a run until it has ended; the state keeps the last finished picture."""
@@ -179,78 +186,3 @@ def _outcome(studio: Studio, state: dict[str, Any], job: Job, sample: str | None
     done = state | {"shown": key, "viewer": viewer_value(key, shown)}
     seconds = time.monotonic() - job.started
     return screen(done, status("done", "Done.", clock=seconds))
-
-
-async def open_page(
-    studio: Studio, state: dict[str, Any], query: dict[str, str], visitor: str
-) -> AsyncIterator[list[Any]]:
-    """Fill the page when it opens: the first sample, or what the address asks for."""
-    error, settings, sample = wish(studio, query)
-    rest = [{"key": sample}, *knobs.panel_values(settings)]
-    if sample is None:
-        yield [*screen(state, status("idle", "Upload a patch to begin.")), *rest]
-        return
-    plain = sample == studio.first_sample and settings == studio.preset()
-    ready = studio.first_result() if plain else None
-    if ready is None:
-        shown = Shown(await asyncio.to_thread(load_sample, sample), sample=sample)
-        ready = studio.keep(shown), shown
-    state = EMPTY | {"shown": ready[0], "viewer": viewer_value(*ready), "sample": sample}
-    line = status("idle", READY) if ready[1].result is None else status("done", EARLIER)
-    yield [*screen(state, status("error", error) if error else line), *rest]
-    keep = [gr.skip()] * len(rest)
-    if ready[1].result is None and plain and studio.first is not None:
-        async for shot in _watch_first(studio, state, ready[1], visitor):
-            yield [*shot, *keep]
-    elif ready[1].result is None and not error:
-        async for shot in resolve(studio, state, settings, visitor):
-            yield [*shot, *keep]
-
-
-def wish(studio: Studio, query: dict[str, str]) -> tuple[str, Settings, str | None]:
-    """Read what the address asks for: a sentence about what is wrong or "", settings, sample."""
-    known = {sample.key for sample in list_samples()}
-    sample = query.get("sample", studio.first_sample)
-    try:
-        settings = from_query(query)
-        _check_weights(studio, settings, asks_for_refinement(query))
-    except LdsrError as error:
-        return f"The link could not be used: {error}", studio.preset(), studio.first_sample
-    settings = dataclasses.replace(settings, refine=settings.refine and studio.can_refine)
-    if sample is not None and sample not in known:
-        return f"The link names a sample that is not here: {sample}.", settings, studio.first_sample
-    return "", settings, sample
-
-
-def _check_weights(studio: Studio, settings: Settings, refines: bool) -> None:
-    name = studio.pipeline.name
-    if refines and not studio.can_refine:
-        raise LdsrError(f"the weights {name!r} have no second stage (refine=0 leaves it out).")
-    if settings.base not in studio.bases:
-        there = ", ".join(studio.bases)
-        raise LdsrError(f"the weights {name!r} have no base {settings.base!r}; there is {there}.")
-
-
-async def _watch_first(
-    studio: Studio, state: dict[str, Any], shown: Shown, visitor: str
-) -> AsyncIterator[list[Any]]:
-    """Show the run that the server itself began; leaving the page does not stop it."""
-    job, turn = studio.first, studio.turn(visitor)
-    key = studio.watch(job)
-    try:
-        async for shot in _follow(state, shown, key, job):
-            if studio.turn(visitor) != turn:
-                return
-            shot[2]["text"] = f"Computing the first sample: {shot[2]['text'].lower()}"
-            yield [*shot[:3], gr.update(interactive=True), gr.update(interactive=False)]
-    finally:
-        studio.finish(key, None)
-    done = studio.first_result()
-    if studio.turn(visitor) != turn:
-        return
-    if done is None:
-        yield screen(state, status("error", job.message or "The first sample was not computed."))
-        return
-    state = state | {"shown": done[0], "viewer": viewer_value(*done)}
-    seconds = time.monotonic() - job.started
-    yield screen(state, status("done", "The first sample is super-resolved.", clock=seconds))

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from ldsr.data.references import Reference
 from ldsr.data.samples import Sample
 from ldsr.semantics.vocabulary import VOCABULARY
 from ldsr.web import tags
@@ -35,6 +36,22 @@ def gallery(samples: Sequence[Sample], chosen: str | None) -> gr.HTML:
         js_on_load=asset("gallery.js"),
         apply_default_css=False,
         elem_id="samples",
+    )
+
+
+def references(places: Sequence[Reference]) -> gr.HTML:
+    """Samples that are fetched on request; the value is {"key": ..., "closed": {key: reason}}."""
+    buttons = "".join(
+        f'<button type="button" class="reference" data-key="{place.key}">'
+        f"<small>{_text(place.kind)}</small>{_text(place.name)}</button>"
+        for place in places
+    )
+    return gr.HTML(
+        {"key": None, "closed": {}},
+        html_template=asset("references.html").replace("BUTTONS", buttons),
+        js_on_load=asset("references.js"),
+        apply_default_css=False,
+        elem_id="references",
     )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio.transform import Affine
 
 from ldsr import render
 from ldsr.data import scl
 from ldsr.data.geotiff import write_geotiff
+from ldsr.data.mercator import Bounds, to_mercator
 from ldsr.data.patch import Patch
 from ldsr.result import SCALE, SuperResolution
 
@@ -131,6 +133,14 @@ class Shown:
             return render.encode_png(render.classes(self.patch.scl, SCALE))
         values, top = self.heat_values(overlay)
         return render.encode_png(render.heat(values, top, valid=self.result.sr.valid))
+
+    @functools.cached_property
+    def on_ground(self) -> tuple[bytes, Bounds]:
+        """The input in true colour as a web map needs it: PNG, and its corners in degrees."""
+        colours = self.colour(self.reflectance("input"), "true")
+        fine = self.patch.transform @ Affine.scale(1 / SCALE)
+        picture, bounds = to_mercator(colours, self.patch.crs, fine)
+        return render.encode_png(picture), bounds
 
     def geotiff(self, which: str) -> bytes:
         """Write one of `files` as a GeoTIFF and give its bytes."""

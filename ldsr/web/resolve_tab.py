@@ -3,51 +3,20 @@
 The state of one visitor is one small JSON object; pictures stay in the studio's store.
 """
 
-import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
 
-from ldsr.data.samples import list_samples, load_sample
+from ldsr.data.samples import load_sample
 from ldsr.errors import LdsrError
 from ldsr.settings import Settings
-from ldsr.web import flows, knobs, parts, tags
-from ldsr.web.flows import EMPTY, read_upload, refused, screen, took
+from ldsr.web import flows, knobs, opening, parts, tags
+from ldsr.web.flows import EMPTY, screen
+from ldsr.web.input_tabs import build_inputs, connect_inputs
 from ldsr.web.studio import Studio
 from ldsr.web.views import status
-
-LIVE = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-QUIET = {"show_progress": "hidden", "concurrency_limit": 4, "api_visibility": "private"}
-NOW = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Widgets:
-    """The components that events read and write."""
-
-    state: gr.State
-    samples: gr.HTML
-    upload: gr.File
-    ask: gr.Group
-    choice: gr.Radio
-    main: gr.HTML
-    more: gr.HTML
-    tags: gr.HTML
-    run: gr.Button
-    cancel: gr.Button
-    status: gr.HTML
-    viewer: gr.HTML
-
-    @property
-    def settings(self) -> list[gr.components.Component]:
-        """In the order of `read_settings`."""
-        return [self.main, self.more, self.tags]
-
-    @property
-    def screen(self) -> list[gr.components.Component]:
-        """In the order of `flows.screen`."""
-        return [self.state, self.viewer, self.status, self.run, self.cancel]
+from ldsr.web.widgets import LIVE, NOW, QUIET, Widgets
 
 
 def build_resolve(studio: Studio, page: gr.Blocks) -> None:
@@ -63,7 +32,7 @@ def build_resolve(studio: Studio, page: gr.Blocks) -> None:
         with gr.Column(scale=1, min_width=300, elem_id="output"):
             line, viewer = parts.status_line(), parts.viewer()
     widgets = Widgets(state=gr.State(dict(EMPTY)), status=line, viewer=viewer, **controls)
-    _connect_input(studio, widgets)
+    connect_inputs(studio, widgets, page)
     _connect_tags(studio, widgets)
     _connect_run(studio, widgets)
     _connect_page(studio, widgets, page)
@@ -71,70 +40,18 @@ def build_resolve(studio: Studio, page: gr.Blocks) -> None:
 
 def _controls(studio: Studio) -> dict[str, Any]:
     main_values, more_values = knobs.panel_values(studio.preset())
-    gr.HTML("<h2>Input</h2>", js_on_load=None, apply_default_css=False)
-    samples = parts.gallery(list_samples(), studio.first_sample)
-    upload = gr.File(
-        file_count="multiple",
-        label="Upload a patch",
-        height=74,
-        show_label=False,
-        elem_id="upload",
-        interactive=True,
-    )
-    with gr.Group(visible=False, elem_id="ask") as ask:
-        choice = gr.Radio([], label="Please choose", interactive=True, elem_id="choice")
+    inputs = build_inputs(studio)
     main = parts.panel(knobs.main_panel(studio.bases, studio.can_refine), main_values, "main-knobs")
     with gr.Row(elem_id="actions"):
         run = gr.Button("Super-resolve", variant="primary", elem_id="run", scale=3, min_width=140)
         cancel = gr.Button("Cancel", elem_id="cancel", scale=1, min_width=80, interactive=False)
-    return {
-        "samples": samples,
-        "upload": upload,
-        "ask": ask,
-        "choice": choice,
+    return inputs | {
         "main": main,
         "run": run,
         "cancel": cancel,
         "more": parts.panel(knobs.more_panel(), more_values, "more-knobs"),
         "tags": parts.tag_editor(studio.preset().semantics),
     }
-
-
-def _connect_input(studio: Studio, widgets: Widgets) -> None:
-    outputs = [*widgets.screen, widgets.samples, widgets.upload, widgets.ask, widgets.choice]
-
-    def pick(value: dict[str, Any], state: dict[str, Any], request: gr.Request) -> list[Any]:
-        studio.take_turn(request.session_hash)
-        key = parts.same_value(value, "key")
-        try:
-            return took(studio, load_sample(key), key)
-        except LdsrError as error:
-            return refused(state, str(error))
-
-    def take(files: Sequence[str] | None, state: dict[str, Any], request: gr.Request) -> list[Any]:
-        studio.take_turn(request.session_hash)
-        return read_upload(studio, state, {"paths": list(files or []), "answers": {}})
-
-    def answer(value: str, state: dict[str, Any]) -> list[Any]:
-        pending = state["pending"]
-        if pending is None:
-            return refused(state, "The upload is no longer open; please upload it again.")
-        answers = pending["answers"] | {pending["question"]: value}
-        return read_upload(studio, state, {"paths": pending["paths"], "answers": answers})
-
-    def renew(state: dict[str, Any], line: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-        if line["state"] in ("error", "ask"):
-            return value
-        return tags.renew(studio, studio.patch(state["shown"]), value)
-
-    chosen = [
-        widgets.samples.input(pick, [widgets.samples, widgets.state], outputs, **QUIET),
-        widgets.upload.upload(take, [widgets.upload, widgets.state], outputs, **QUIET),
-        widgets.choice.input(answer, [widgets.choice, widgets.state], outputs, **QUIET),
-    ]
-    for event in chosen:
-        inputs = [widgets.state, widgets.status, widgets.tags]
-        event.then(renew, inputs, widgets.tags, **QUIET)
 
 
 def _connect_tags(studio: Studio, widgets: Widgets) -> None:
@@ -173,21 +90,28 @@ def _connect_run(studio: Studio, widgets: Widgets) -> None:
 def _connect_page(studio: Studio, widgets: Widgets, page: gr.Blocks) -> None:
     async def opened(state: dict[str, Any], request: gr.Request) -> AsyncIterator[list[Any]]:
         query = dict(request.query_params)
-        async for shot in flows.open_page(studio, state, query, request.session_hash):
+        async for shot in opening.open_page(studio, state, query, request.session_hash):
             yield shot
 
     def tagged(request: gr.Request) -> dict[str, Any]:
-        _, settings, sample = flows.wish(studio, dict(request.query_params))
-        if sample is None:
+        query = dict(request.query_params)
+        _, settings, sample = opening.wish(studio, query)
+        if sample is None or "scene" in query:
             return tags.tags_value(settings.semantics, None)
         return tags.find(studio, load_sample(sample), settings.semantics)
+
+    def tagged_scene(state: dict[str, Any], request: gr.Request) -> Any:
+        patch, query = studio.patch(state["shown"]), dict(request.query_params)
+        if patch is None or "scene" not in query:
+            return gr.skip()
+        return tags.find(studio, patch, opening.wish(studio, query)[1].semantics)
 
     def closed(request: gr.Request) -> None:
         studio.forget(request.session_hash)
 
-    outputs = [*widgets.screen, widgets.samples, widgets.main, widgets.more]
-    page.load(opened, widgets.state, outputs, **LIVE)
+    load = page.load(opened, widgets.state, [*widgets.input, widgets.main, widgets.more], **LIVE)
     page.load(tagged, None, widgets.tags, **QUIET)
+    load.then(tagged_scene, widgets.state, widgets.tags, **QUIET)
     page.unload(closed)
 
 

@@ -44,6 +44,8 @@ class Studio:
         self._line = Line()
         self._mine: dict[str, Job] = {}
         self._turns: dict[str, int] = {}
+        self._map_turns: dict[str, int] = {}
+        self._reads: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
         self._tagging = threading.Lock()
 
@@ -88,10 +90,14 @@ class Studio:
         """Keep an input or a result; the least recently used go when memory is short."""
         return self.store.put(shown, shown.nbytes)
 
+    def keep_small(self, item: Any) -> str:
+        """Keep something of a few kilobytes, such as a scene in somebody's list."""
+        return self.store.put(item, 4096)
+
     def patch(self, key: str | None) -> Patch | None:
         """The input under an id, or None when it is gone."""
         shown = self.store.get(key)
-        return None if shown is None else shown.patch
+        return shown.patch if isinstance(shown, Shown) else None
 
     def start(
         self, visitor: str, patch: Patch, settings: Settings, *, measure: Shown | None = None
@@ -150,9 +156,33 @@ class Studio:
         """A visitor has gone: stop their run."""
         self.cancel(visitor)
         self._turns.pop(visitor, None)
+        self._map_turns.pop(visitor, None)
+
+    def ask_map(self, visitor: str) -> int:
+        """Note that a visitor asked their map something new; gives a number for `map_turn`."""
+        self._map_turns[visitor] = self.map_turn(visitor) + 1
+        return self._map_turns[visitor]
+
+    def map_turn(self, visitor: str) -> int:
+        """Number of the newest thing a visitor asked their map."""
+        return self._map_turns.get(visitor, 0)
+
+    def begin_reading(self, visitor: str) -> threading.Event:
+        """Note that an input is being read for a visitor; the event is set when they cancel."""
+        self._reads[visitor] = threading.Event()
+        return self._reads[visitor]
+
+    def end_reading(self, visitor: str, stop: threading.Event) -> None:
+        """Note that a reading has ended."""
+        if self._reads.get(visitor) is stop:
+            del self._reads[visitor]
 
     def cancel(self, visitor: str) -> bool:
-        """Stop a visitor's run; True if there was one going."""
+        """Stop a visitor's run or reading; True if there was one going."""
+        reading = self._reads.pop(visitor, None)
+        if reading is not None:
+            reading.set()
+            return True
         job = self._mine.pop(visitor, None)
         if job is None or job.ended:
             return False

@@ -71,7 +71,7 @@ def launch_options() -> dict[str, Any]:
     """What `launch` is given besides address and routes."""
     return {
         "theme": theme(),
-        "css": asset("studio.css"),
+        "css": asset("studio.css") + asset("map.css"),
         "head": f"<script>window.ldsrMaxUpload = {MAX_UPLOAD};\n{asset('page.js')}</script>",
         "favicon_path": str(ASSETS / "favicon.png"),
         "footer_links": [],

@@ -17,6 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = os.environ.get("LDSR_APP", str(ROOT / "app.py"))
 PATIENCE = int(os.environ.get("LDSR_PATIENCE", "120")) * 1000
 """Milliseconds: a slow machine is not a fault."""
+NOWHERE = {
+    "LDSR_STAC_URL": "http://127.0.0.1:9",
+    "LDSR_GEOCODER_URL": "off",
+    "LDSR_TILES_URL": "off",
+}
+"""Environment of a server that shall ask nobody."""
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -74,14 +80,17 @@ def base_only(tmp_path_factory) -> Iterator[str]:
     yield from _serve(command, tmp_path_factory.mktemp("base_only"))
 
 
-def _serve(script: list[str], folder: Path) -> Iterator[str]:
+def _serve(script: list[str], folder: Path, env: dict[str, str] | None = None) -> Iterator[str]:
+    given = os.environ | NOWHERE | {"LDSR_HOME": str(folder / "home")} | (env or {})
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = folder / "server.log"
     with log.open("w") as sink:
         command = [sys.executable, *script, "--port", str(port)]
-        server = subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=given, stdout=sink, stderr=subprocess.STDOUT
+        )
     url = f"http://127.0.0.1:{port}/"
     try:
         _wait_for_server(server, url, log)

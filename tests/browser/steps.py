@@ -33,7 +33,13 @@ def wait_status(page, text: str) -> None:
     )
 
 
+def tab(page, name: str) -> None:
+    """Open one of the tabs Samples, Map, Upload."""
+    page.click(f"#inputs button[role=tab]:has-text('{name}')")
+
+
 def upload(page, *paths: Path) -> None:
+    tab(page, "Upload")
     page.set_input_files("#upload input[type=file]", [str(path) for path in paths])
 
 
