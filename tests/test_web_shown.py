@@ -8,15 +8,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from rasterio.warp import transform as warp
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from ldsr.data.patch import Patch
+from ldsr.data.patch import Patch, Source
 from ldsr.settings import Settings
 from ldsr.web import facts, views
 from ldsr.web.files import GONE, routes
 from ldsr.web.pictures import Shown
 from ldsr.web.studio import Studio
+from tests.conftest import make_patch
 from tests.fakes import FakePipeline, make_named_patch
 
 
@@ -217,3 +219,13 @@ def test_the_classification_is_served_for_an_input(studio, patch):
     assert drawn.shape == (64, 80, 4) and (drawn[:32, :, 3] == 255).all()
     assert (drawn[32:60, :, 3] == 0).all()
     assert client.get(f"/ldsr/r/{key}/overlay-detail.png").status_code == 404
+
+
+def test_where_and_how_a_scene_was_taken_stands_beside_it():
+    source = Source(kind="scene", name="S2B", baseline="05.11", catalogue="https://a.example c1")
+    lines = dict(facts.provenance(dataclasses.replace(make_patch(), source=source)))
+    assert lines["Processing baseline"] == "05.11" and lines["Catalogue"] == "https://a.example c1"
+    (lon,), (lat,) = warp("EPSG:32632", "EPSG:4326", [680160], [5151880])
+    assert lines["Position"] == f"{lat:.4f}° N, {lon:.4f}° E; EPSG:32632"
+    plain = dict(facts.provenance(make_patch(georeferenced=False)))
+    assert "no" in plain["Position"] and "Catalogue" not in plain

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from ldsr.data import scl
+from ldsr.data.mercator import outline
 from ldsr.data.patch import Patch
+from ldsr.errors import LdsrError
 from ldsr.result import SCALE, StageFigures, SuperResolution
 from ldsr.semantics.vocabulary import format_tags
 from ldsr.web.pictures import Shown
@@ -171,11 +175,28 @@ def provenance(patch: Patch) -> list[list[str]]:
     lines.append(["Radiometry", source.radiometry])
     if source.acquired:
         lines.append(["Acquired", source.acquired.strftime("%Y-%m-%d %H:%M UTC")])
-    place = patch.crs.to_string() if patch.crs else "none: a plain picture without coordinates"
-    lines.append(["Position", place])
+    if source.baseline:
+        lines.append(["Processing baseline", source.baseline])
+    lines.append(["Position", position(patch)])
+    if source.catalogue:
+        lines.append(["Catalogue", source.catalogue])
     if source.licence:
         lines.append(["Licence", source.licence])
     return lines
+
+
+def position(patch: Patch) -> str:
+    """Write where the middle of a picture lies: "46.6000° N, 10.9000° E; EPSG:32632"."""
+    if patch.crs is None or patch.transform is None:
+        return "none: a plain picture without coordinates"
+    crs = patch.crs.to_string()
+    try:
+        lat, lon = np.mean(outline(patch.size, patch.crs, patch.transform)[:-1], axis=0)
+    except LdsrError:
+        return crs
+    lon = (lon + 180) % 360 - 180
+    north, east = "N" if lat >= 0 else "S", "E" if lon >= 0 else "W"
+    return f"{abs(lat):.4f}° {north}, {abs(lon):.4f}° {east}; {crs}"
 
 
 def small(value: float) -> str:

@@ -225,27 +225,16 @@ def _panel(shown: "Shown") -> str:
 
 def _facts(shown: "Shown") -> list[tuple[str, str]]:
     result, source = shown.result, shown.patch.source
-    (lat, lon), crs = _centre(shown), result.sr.crs.to_string()
-    north, east = "N" if lat >= 0 else "S", "E" if lon >= 0 else "W"
-    position = f"{abs(lat):.4f}° {north}, {abs(lon):.4f}° {east}; {crs}"
     short = f" ({result.weights_sha256[:8]})" if result.weights_sha256 else ""
     rows = [
         ("Acquired", source.acquired.strftime("%Y-%m-%d %H:%M UTC") if source.acquired else ""),
-        ("Position", position),
+        ("Position", facts.position(shown.patch)),
         ("Weights", result.weights + short),
         ("Settings", facts.settings_line(result)),
         ("Licence", source.licence or ""),
         ("Warning", facts.warning(shown.patch)),
     ]
     return [(label, text) for label, text in rows if text]
-
-
-def _centre(shown: "Shown") -> tuple[float, float]:
-    """Latitude and longitude of the middle of the outline, the longitude in -180 .. 180."""
-    sr = shown.result.sr
-    ring = outline(sr.size, sr.crs, sr.transform)[:-1]
-    lat, lon = np.mean(ring, axis=0)
-    return float(lat), float((lon + 180) % 360 - 180)
 
 
 def _subtitle(shown: "Shown") -> str:
