@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ldsr.errors import LdsrError
@@ -49,27 +50,123 @@ def run(options: argparse.Namespace) -> int:
 
 
 def weights(options: argparse.Namespace) -> int:
-    """List the weights, or check those that are here."""
-    from ldsr.weights import WEIGHTS, hash_file
+    """List, fetch or verify weights; one line on standard error for each that fails."""
+    from ldsr.weights import WEIGHTS, find_weights
 
+    every = options.name in (None, "all")
+    if options.name is None and options.action == "fetch":
+        raise LdsrError("Say which weights to fetch, or all; `weights list` shows the names.")
+    if not every and options.name not in WEIGHTS:
+        find_weights(options.name)  # says which there are
+    names = list(WEIGHTS) if every else [options.name]
+    if options.action == "fetch":
+        return _fetch([name for name in names if not (every and WEIGHTS[name].embedded)], options)
     status = 0
-    for entry in WEIGHTS.values():
-        if options.name not in (None, entry.name):
-            continue
-        here = entry.path.is_file()
-        if options.action == "list":
-            print(
-                f"{entry.name:16} {entry.role:10} {'here' if here else 'not here':9} "
-                f"{entry.path}  {entry.licence}"
-            )
-        elif not here:
-            print(f"{entry.name}: not here ({entry.path})")
-        else:
-            digest = hash_file(entry.path)
-            right = {None: "no published hash", digest: "right"}.get(entry.sha256, "WRONG")
-            status = 2 if right == "WRONG" else status
-            print(f"{entry.name}: sha256 {digest}: {right}")
+    for name in names:
+        try:
+            status = max(status, (_list if options.action == "list" else _verify)(name))
+        except LdsrError as error:
+            print(f"ldsr: {name}: {error}", file=sys.stderr)
+            status = 2
     return status
+
+
+def _list(name: str) -> int:
+    from ldsr.weights import WEIGHTS, describe
+
+    entry, shown = WEIGHTS[name], describe(name)
+    size = entry.path.stat().st_size if shown["state"] != "not here" else entry.bytes
+    size = "size unknown" if size is None else f"{size:,} B"
+    print(f"{name:23} {shown['state']:9} {size:>16}  {entry.role:10} {entry.licence}")
+    print(f"    {entry.purpose}\n    {entry.path}")
+    if entry.remark:
+        print(f"    {entry.remark}")
+    return 0
+
+
+def _verify(name: str) -> int:
+    from ldsr.weights import WEIGHTS, verify
+
+    verdict, digest = verify(name)
+    said = {
+        "right": "right",
+        "wrong": "WRONG",
+        "unknown": "no hash is published or recorded",
+        "not here": f"not here ({WEIGHTS[name].path})",
+    }[verdict]
+    print(f"{name}: sha256 {digest}: {said}" if digest else f"{name}: {said}")
+    return 2 if verdict == "wrong" else 0
+
+
+def _fetch(names: list[str], options: argparse.Namespace) -> int:
+    """Fetch, or copy from a folder, what is not here yet, once the person has agreed."""
+    from ldsr.weights import WEIGHTS, size_text, verify
+
+    missing = [name for name in names if verify(name)[0] != "right"]
+    for name in names:
+        if name not in missing:
+            print(f"{name}: already here and right ({WEIGHTS[name].path})")
+    if options.folder and options.name == "all":
+        absent = [name for name in missing if not any(options.folder.rglob(WEIGHTS[name].file))]
+        missing = [name for name in missing if name not in absent]
+        print("".join(f"{name}: not in {options.folder}\n" for name in absent), end="")
+        if absent and not missing:
+            raise LdsrError(f"There is nothing in {options.folder} that is missing here.")
+    for name in missing:
+        _offer(name)
+    if missing and not options.folder and not options.yes:
+        _agree(f"Fetch {size_text(sum(WEIGHTS[name].bytes or 0 for name in missing))}?")
+    return max([_fetch_one(name, options.folder) for name in missing], default=0)
+
+
+def _offer(name: str) -> None:
+    """Say what would be fetched, what for, and under which licence."""
+    from ldsr.weights import WEIGHTS, size_text
+
+    entry = WEIGHTS[name]
+    print(f"{name}: {size_text(entry.bytes)}, for {entry.purpose}")
+    print(f"    licence: {entry.licence}. {entry.remark}".rstrip())
+    print(f"    {entry.url} -> {entry.places[0]}", flush=True)
+
+
+def _fetch_one(name: str, folder: Path | None) -> int:
+    from ldsr.weights import WEIGHTS, copy_from, fetch
+
+    try:
+        path, digest = copy_from(name, folder) if folder else fetch(name, progress=_progress(name))
+    except KeyboardInterrupt:
+        raise LdsrError("Stopped; the same command goes on from there.") from None
+    except LdsrError as error:
+        print(f"ldsr: {name}: {error}", file=sys.stderr)
+        return 2
+    how = "right" if WEIGHTS[name].sha256 else "recorded, and demanded from now on"
+    print(f"{name}: {path}, sha256 {digest}: {how}")
+    return 0
+
+
+def _agree(question: str) -> None:
+    """Ask, and raise unless the answer is yes."""
+    if not sys.stdin.isatty():
+        raise LdsrError("Nobody is here to agree to the licences; read them and add --yes.")
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise LdsrError("Nothing was fetched.")
+
+
+def _progress(name: str) -> Callable[[int, int | None], None]:
+    """What draws how far a download is, on a terminal; elsewhere nothing is drawn."""
+    from ldsr.weights import size_text
+
+    last = ""
+
+    def draw(done: int, total: int | None) -> None:
+        nonlocal last
+        share = f"{100 * done // total:3} % of {size_text(total)}" if total else size_text(done)
+        if share != last and sys.stderr.isatty():
+            end = "\n" if done == total else ""
+            print(f"\r{name} {share}", end=end, file=sys.stderr, flush=True)
+        last = share
+
+    return draw
 
 
 def _write(pipeline_result: object, path: Path, options: argparse.Namespace) -> Path:
@@ -114,10 +211,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--scale", choices=SCALES, help="how digital numbers become reflectance")
     command.add_argument("--save-base", action="store_true", help="also write the base picture")
 
-    command = commands.add_parser("weights", help="list or check weights")
+    command = commands.add_parser("weights", help="list, fetch or check weights")
     command.set_defaults(run=weights)
-    command.add_argument("action", choices=("list", "verify"))
-    command.add_argument("name", nargs="?")
+    command.add_argument("action", choices=("list", "fetch", "verify"))
+    command.add_argument("name", nargs="?", help="of one, or all")
+    command.add_argument("--yes", action="store_true", help="agree to size and licence unasked")
+    command.add_argument(
+        "--from", dest="folder", type=Path, metavar="FOLDER", help="copy from here, no network"
+    )
     return parser
 
 

@@ -12,6 +12,7 @@ import rasterio
 from ldsr.__main__ import main
 from ldsr.data.samples import list_samples, load_sample
 from ldsr.settings import Settings
+from ldsr.weights import WEIGHTS
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,9 +87,32 @@ def test_mendable_mistakes_give_one_line(
 
 def test_weights_list_and_verify(capsys: pytest.CaptureFixture) -> None:
     assert main(["weights", "list"]) == 0
-    assert "ldsr-s2" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert all(name in listed and entry.licence in listed for name, entry in WEIGHTS.items())
+    assert main(["weights", "list", "mini"]) == 0
+    assert f"{WEIGHTS['mini'].path.stat().st_size:,} B" in capsys.readouterr().out
     assert main(["weights", "verify", "mini"]) == 0
     assert capsys.readouterr().out.strip().endswith("right")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "magic"],
+        ["verify", "magic"],
+        ["fetch", "magic", "--yes"],
+        ["fetch"],
+        ["fetch", "sam-vit-b", "--from", "missing"],
+    ],
+)
+def test_weights_mistakes_give_one_line(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("LDSR_HOME", str(tmp_path))
+    assert main(["weights", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith("ldsr: ")
 
 
 def test_readme_snippet_runs(sample: Path, tmp_path: Path) -> None:

@@ -16,12 +16,10 @@ from ldsr.data.patch import Patch
 from ldsr.errors import LdsrError, PatchError, WeightsError
 from ldsr.render import stretch_of, true_colour
 from ldsr.semantics.vocabulary import VOCABULARY
-from ldsr.weights import hash_file, home
+from ldsr.weights import WEIGHTS, hash_file
 
-FILE = "RN50.pt"
-SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
-URL = f"https://openaipublic.azureedge.net/clip/models/{SHA256}/{FILE}"
-"""The official address, as in the package's source; the package too takes the hash from it."""
+ENTRY = WEIGHTS["clip-rn50"]
+SHA256, URL = ENTRY.sha256, ENTRY.url
 
 TEMPLATES = (
     "a centered satellite photo of {}.",
@@ -64,7 +62,7 @@ class ClipTagger:
         if digest != sha256:
             raise WeightsError(
                 f"{path} has the hash {digest[:12]}..., expected {sha256[:12]}...; it is damaged "
-                f"or another file: fetch {URL} again."
+                f"or another file: fetch it again with: python -m ldsr weights fetch {ENTRY.name}."
             )
         try:
             self.model, self.preprocess = clip.load(str(path), device="cpu")
@@ -94,18 +92,17 @@ class ClipTagger:
 
 
 def find_weights() -> Path:
-    """Find RN50.pt where the package keeps it, or among the person's weights.
+    """Find RN50.pt in one of the folders that pyiqa, openai-clip and we keep it in.
 
     Raises:
-        WeightsError: it is in neither folder.
+        WeightsError: it is in none of them.
     """
-    places = (Path.home() / ".cache" / "clip" / FILE, home() / "weights" / FILE)
-    for path in places:
-        if path.is_file():
-            return path
+    if ENTRY.path.is_file():
+        return ENTRY.path
+    places = ", ".join(str(path) for path in ENTRY.places)
     raise WeightsError(
-        f"CLIP's weights {FILE} are neither at {places[0]} nor at {places[1]}; "
-        f"fetch {URL} to one of them."
+        f"CLIP's weights are at none of {places}; fetch them with: "
+        f"python -m ldsr weights fetch {ENTRY.name} (from {URL})."
     )
 
 
