@@ -21,6 +21,7 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
     from ldsr.web.parts import header
     from ldsr.web.resolve_tab import build_resolve
     from ldsr.web.studio import Studio
+    from ldsr.web.study_tab import build_study, study_routes
     from ldsr.weights import WEIGHTS
 
     studio = Studio(pipeline)
@@ -30,12 +31,14 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Super-resolve"):
                 build_resolve(studio, page)
+            with gr.Tab("Study"):
+                build_study(studio)
             with gr.Tab("About"):
                 build_about(pipeline.name, pipeline.sha256, licence)
     page.queue(default_concurrency_limit=None)
     studio.open_first()
     return page, theme.launch_options() | {
-        "app_kwargs": {"routes": [*routes(studio), *map_routes()]}
+        "app_kwargs": {"routes": [*routes(studio), *map_routes(), *study_routes(studio)]}
     }
 
 

@@ -19,12 +19,15 @@ from ldsr.web.views import status
 from ldsr.web.widgets import LIVE, NOW, QUIET, Widgets
 
 
-def build_resolve(studio: Studio, page: gr.Blocks) -> None:
+def build_resolve(studio: Studio, page: gr.Blocks) -> Widgets:
     """Lay out the tab and connect it.
 
     Args:
         studio: the server's state.
         page: the whole page, for what happens when it opens and closes.
+
+    Returns:
+        Its components; the state among them is the visitor's, for other tabs to read.
     """
     with gr.Row(elem_id="resolve", equal_height=False):
         with gr.Column(scale=0, min_width=300, elem_id="controls"):
@@ -36,6 +39,7 @@ def build_resolve(studio: Studio, page: gr.Blocks) -> None:
     _connect_tags(studio, widgets)
     _connect_run(studio, widgets)
     _connect_page(studio, widgets, page)
+    return widgets
 
 
 def _controls(studio: Studio) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import gradio as gr  # noqa: E402
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets" / "web"
 TITLE = "LDSR Studio"
+STYLES = ("studio.css", "map.css", "study.css")
+"""Our style sheets, joined in this order."""
 MAX_UPLOAD = 200 * 2**20
 """Bytes of one uploaded file."""
 SANS = [
@@ -71,7 +73,7 @@ def launch_options() -> dict[str, Any]:
     """What `launch` is given besides address and routes."""
     return {
         "theme": theme(),
-        "css": asset("studio.css") + asset("map.css"),
+        "css": "\n".join(asset(name) for name in STYLES),
         "head": f"<script>window.ldsrMaxUpload = {MAX_UPLOAD};\n{asset('page.js')}</script>",
         "favicon_path": str(ASSETS / "favicon.png"),
         "footer_links": [],
