@@ -1,52 +1,139 @@
-"""Command line of the evaluation: several methods on pairs or landscapes, bicubic beside them."""
+"""Command line of the evaluation: a benchmark with its report, landscapes, or one pair's scores."""
 
 import argparse
 import csv
 import sys
+import time
 from pathlib import Path
 
-import numpy as np
-
-from evaluation.aerial import Pair, load_pairs
-from evaluation.detail import Refined, judge_detail
-from evaluation.fidelity import psnr
+from evaluation.benchmark_report import DEFAULT_METRICS, make_report
+from evaluation.judge import Judge
 from evaluation.landscapes import look, save
-from evaluation.methods import Method, add_options, make_methods, variants
-from evaluation.perceptual import Lpips
+from evaluation.methods import add_options, make_methods
+from evaluation.metrics import METRICS
+from evaluation.opensr_test import NAMES, load_opensr
+from evaluation.pair_scores import score_files
+from evaluation.pairs import Dataset, export, load_dataset
+from evaluation.protocol import HARMONISATIONS, load_wald, prepare
+from evaluation.report_still import draw_still
+from evaluation.runs import Progress
+from evaluation.summary import BRIEF, SCORES, read_scores, summarise, to_markdown
 from ldsr.data.reader import read_patch
 from ldsr.errors import LdsrError, MetricError
-from ldsr.pipeline import Pipeline
-from ldsr.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run and return the exit status: 0, or 2 for anything the person can mend."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = _parser()
+    options = parser.parse_args(given)
     try:
-        if options.pairs:
-            score_pairs(options)
-        else:
+        if options.files:
+            if len(options.files) not in (2, 3):
+                raise MetricError(f"{len(options.files)} files; expected LR SR, or LR SR HR.")
+            print(score_files(*options.files, as_json=options.json, device=options.device))
+        elif options.table:
+            lines = summarise(read_scores(options.table / SCORES))
+            print(to_markdown(lines, options.columns.split(",")))
+            if options.figure:
+                draw_still(lines, options.figure)
+        elif options.landscapes:
             look_at_landscapes(options)
+        elif options.pairs or options.wald or options.opensr_test:
+            benchmark(options, given)
+        else:
+            parser.error("give LR SR [HR], or one of --pairs, --wald, --opensr-test, --landscapes")
     except LdsrError as error:
         print(f"evaluation: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nevaluation: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
     return 0
 
 
-def score_pairs(options: argparse.Namespace) -> None:
-    """Print the scores on pairs with a reference, and write scores.csv."""
-    pairs = load_pairs(options.pairs)[:: options.every]
-    rows = compare(pairs, make_methods(options))
-    for row in rows:
-        print("{method:28} PSNR {psnr:6.2f} dB ({gain:+.2f})  LPIPS {lpips}".format(**row))
-    _write_table(rows, options.out, "scores.csv")
-    if "refine" in options.methods.split(","):
-        show_detail(pairs, options)
+def benchmark(options: argparse.Namespace, given: list[str]) -> None:
+    """Score every method on every patch and write the report; or export the inputs."""
+    dataset = choose_data(options)
+    if options.export:
+        count = export(dataset, options.export)
+        print(f"{count} pairs in {options.export}; results go into a folder, named as the inputs")
+        return
+    metrics = _metrics(options.metrics)
+    methods = make_methods(options)
+    judge = Judge(device=options.device, metrics=metrics)
+    for name, reason in methods.missing.items():
+        print(f"evaluation: without {name}: {reason}", file=sys.stderr)
+    folder = options.out or Path("report")
+    lines = make_report(
+        dataset,
+        methods,
+        judge,
+        folder=folder,
+        metrics=metrics,
+        seed=options.seed,
+        sweep_every=options.sweep_every,
+        detail="refine" in options.methods.split(",") and not options.no_detail,
+        options=options,
+        command=given,
+        on_progress=Ticker(),
+    )
+    print(to_markdown(lines, options.columns.split(",")))
+    print(f"\n{folder / 'report.html'}")
+
+
+def choose_data(options: argparse.Namespace) -> Dataset:
+    """The pairs that were asked for, registered and harmonised where they need it."""
+    if options.wald:
+        dataset, default = load_wald(options.wald), (False, [])
+    elif options.opensr_test:
+        dataset, default = load_opensr(options.opensr_test, fetch=options.fetch), (False, [])
+    else:
+        dataset = load_dataset(options.pairs)
+        made = options.pairs.suffix == ".npz"  # the input was made of the reference
+        default = (False, []) if made else (True, ["linear"])
+    register = default[0] if options.register is None else options.register
+    how = default[1] if options.harmonise is None else options.harmonise
+    how = [name for name in how if name != "none"]
+    if options.every < 1 or options.sweep_every < 1:
+        raise MetricError(f"--every is {options.every}; expected 1 or more.")
+    cases = list(dataset.cases)[:: options.every]
+    if register or how:
+        cases = [prepare(case, register_it=register, harmonise_by=how) for case in cases]
+    return Dataset(title=dataset.title, description=dataset.description, cases=cases)
+
+
+class Ticker:
+    """Says on standard error how far a run is, at most every two seconds."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Print one line, if it is time."""
+        now = time.monotonic()
+        if progress.done < progress.total and now - self._told < 2:
+            return
+        self._told = now
+        left = progress.seconds_left
+        wait = "" if left is None else f", {int(left) // 60}:{int(left) % 60:02} left"
+        where = f"{progress.patch}, {progress.method}"
+        end = "\n" if progress.done == progress.total or not sys.stderr.isatty() else "\r"
+        print(
+            f"{progress.done:6} of {progress.total}{wait}  {where:60.60}",
+            end=end,
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def look_at_landscapes(options: argparse.Namespace) -> None:
     """Print grid and colour shift on real patches, and write the pictures and landscapes.csv."""
-    methods = make_methods(options)
+    methods = {
+        name: method
+        for name, method in make_methods(options).table.items()
+        if not method.sweep and name != "nearest"
+    }
     rows: list[dict] = []
     for path in options.landscapes:
         picture, found = look(read_patch(path), methods)
@@ -59,70 +146,58 @@ def look_at_landscapes(options: argparse.Namespace) -> None:
         if options.out:
             options.out.mkdir(parents=True, exist_ok=True)
             save(picture, options.out / f"{path.stem}.png")
-    _write_table(rows, options.out, "landscapes.csv")
+    if options.out:
+        with (options.out / "landscapes.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
 
 
-def _write_table(rows: list[dict], folder: Path | None, name: str) -> None:
-    if folder is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / name).open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def show_detail(pairs: list[Pair], options: argparse.Namespace) -> None:
-    """Print what the map of generated detail is worth on each base, and write detail.csv."""
-    pipeline = Pipeline.load(options.weights, device=options.device)
-    rows = []
-    for label, settings in variants("refine", options):
-        scores = judge_detail([refine_pair(pipeline, pair, settings) for pair in pairs])
-        print(f"{label}: detail AUROC {scores.auroc:.3f}, helped {scores.helped:.1%} of the pixels")
-        tenths = zip(scores.detail, scores.change, scores.gain, strict=True)
-        for i, (detail, change, gain) in enumerate(tenths, start=1):
-            print(f"  tenth {i:2}: detail {detail:.3f}  change {change:.5f}  gain {gain:+.6f}")
-            row = {"method": label, "auroc": scores.auroc, "helped": scores.helped, "tenth": i}
-            rows.append(row | {"detail": detail, "change": change, "gain": gain})
-    _write_table(rows, options.out, "detail.csv")
-
-
-def refine_pair(pipeline: Pipeline, pair: Pair, settings: Settings) -> Refined:
-    """Run both stages on one pair."""
-    result = pipeline(pair.lr, settings)
-    base, sr = result.base.reflectance, result.sr.reflectance
-    return Refined(hr=pair.hr, base=base, sr=sr, detail=result.detail)
-
-
-def compare(pairs: list[Pair], methods: dict[str, Method]) -> list[dict]:
-    """Score each method on each pair; means over the pairs, LPIPS "unavailable" with its reason."""
-    try:
-        lpips, reason = Lpips(), ""
-    except MetricError as error:
-        lpips, reason = None, f"unavailable: {error}"
-    rows: list[dict] = []
-    for name, method in methods.items():
-        pictures = [method(pair.lr).reflectance for pair in pairs]
-        quality = np.mean([psnr(sr, pair.hr) for sr, pair in zip(pictures, pairs, strict=True)])
-        row = {"method": name, "psnr": quality, "gain": quality - rows[0]["psnr"] if rows else 0.0}
-        row["lpips"] = reason
-        if lpips is not None:
-            distance = np.mean([lpips(sr, p.hr) for sr, p in zip(pictures, pairs, strict=True)])
-            row["ratio"] = distance / (rows[0]["distance"] if rows else distance)
-            row["distance"] = distance
-            row["lpips"] = f"{distance:.4f} ({row['ratio']:.3f} x bicubic)"
-        rows.append(row)
-    return rows
+def _metrics(asked: str | None) -> list[str]:
+    if asked is None:
+        return list(DEFAULT_METRICS)
+    if asked == "all":
+        return list(METRICS)
+    return asked.split(",")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--pairs", type=Path, help=".npz of aerial tiles, 1.2 m")
+    parser.add_argument("files", type=Path, nargs="*", metavar="LR SR [HR]", help="one pair")
+    parser.add_argument("--json", action="store_true", help="scores of one pair as JSON")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--pairs", type=Path, help=".npz of tiles or pairs, or a folder of pairs (lr/, hr/)"
+    )
+    what.add_argument(
+        "--wald", type=Path, nargs="+", help="10 m patches: degraded to 40 m, compared at 10 m"
+    )
+    what.add_argument("--opensr-test", choices=NAMES, help="a data set of opensr-test")
     what.add_argument("--landscapes", type=Path, nargs="+", help="real Sentinel-2 patches")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th tile")
+    what.add_argument("--table", type=Path, metavar="DIR", help="print a report's table again")
+    parser.add_argument(
+        "--figure", type=Path, metavar="PNG", help="with --table: also draw a still of the figures"
+    )
+    parser.add_argument("--fetch", action="store_true", help="download a missing data set")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th patch")
+    parser.add_argument(
+        "--register",
+        action=argparse.BooleanOptionalAction,
+        help="move references to their inputs (default: for folders)",
+    )
+    parser.add_argument(
+        "--harmonise",
+        nargs="+",
+        choices=["none", *HARMONISATIONS],
+        help="also score against a reference brought to the input's brightness",
+    )
+    parser.add_argument("--metrics", help=f"all, or of {', '.join(METRICS)}")
+    parser.add_argument("--columns", default=",".join(BRIEF), help="metrics of the printed table")
+    parser.add_argument("--sweep-every", type=int, default=4, help="sweeps see every n-th patch")
+    parser.add_argument("--no-detail", action="store_true", help="do not judge generated detail")
     add_options(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write tables and pictures")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="of the report (report)")
+    parser.add_argument("--export", type=Path, metavar="DIR", help="write lr/ and hr/ as GeoTIFF")
     return parser
 
 

@@ -9,8 +9,15 @@ from ldsr.data.bands import BANDS
 
 BORDER = 16
 """Pixels of 2.5 m left out along every edge, as in opensr-test: networks are worst there."""
+SMALL, SMALL_BORDER = 128, 4
+"""A picture with a side below this loses one pixel of the input only: 16 would leave too little."""
 WINDOW = 5
 """Radius of SSIM's Gaussian window (11 x 11, sigma 1.5)."""
+
+
+def border_of(size: tuple[int, int]) -> int:
+    """Pixels left out along every edge of a picture of this height and width."""
+    return BORDER if min(size) >= SMALL else SMALL_BORDER
 
 
 def crop(x: np.ndarray, border: int) -> np.ndarray:

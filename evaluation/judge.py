@@ -13,7 +13,7 @@ import numpy as np
 
 from evaluation import consistency, correctness, structure
 from evaluation.fidelity import (
-    BORDER,
+    border_of,
     by_band,
     crop,
     displayed_range,
@@ -37,7 +37,6 @@ Found = tuple[float, Mapping[str, float], Mapping[str, str]]
 """Value, parts and provenance of a score."""
 
 RANGE = {"data range": "1 (reflectance)"}
-EDGE = {"border": f"{BORDER} pixels left out along each edge"}
 
 
 class Pictures:
@@ -47,6 +46,8 @@ class Pictures:
         sr, lr, hr: reflectance [4, ., .], or None.
         sr_valid, lr_valid: bool.
         valid: bool [4H, 4W], valid in all that is given.
+        border: pixels left out along each edge.
+        edge: the same as provenance.
         inner_sr, inner_hr, inner: the same of result, reference and `valid` without the border.
 
     Raises:
@@ -55,6 +56,8 @@ class Pictures:
 
     def __init__(self, sr: Patch, lr: Patch | None, hr: Patch | None) -> None:
         self.sr, self.sr_valid, self.valid = sr.reflectance, sr.valid, sr.valid
+        self.border = border_of(sr.size)
+        self.edge = {"border": f"{self.border} pixels left out along each edge"}
         self.lr = self.lr_valid = self.hr = self.inner_hr = None
         if lr is not None:
             expected = tuple(FACTOR * side for side in lr.size)
@@ -73,8 +76,8 @@ class Pictures:
                 )
             self.hr = hr.reflectance
             self.valid = self.valid & hr.valid
-            self.inner_hr = crop(self.hr, BORDER)
-        self.inner, self.inner_sr = crop(self.valid, BORDER), crop(self.sr, BORDER)
+            self.inner_hr = crop(self.hr, self.border)
+        self.inner, self.inner_sr = crop(self.valid, self.border), crop(self.sr, self.border)
 
     @functools.cached_property
     def errors(self) -> np.ndarray:
@@ -89,7 +92,7 @@ class Pictures:
     @functools.cached_property
     def triad(self) -> correctness.Triad:
         """Improvement, omission, hallucination."""
-        return correctness.judge(self.sr, self.lr, self.hr, valid=self.valid)
+        return correctness.judge(self.sr, self.lr, self.hr, valid=self.valid, border=self.border)
 
     @functools.cached_property
     def consistency(self) -> consistency.Consistency:
@@ -175,7 +178,7 @@ class Judge:
         if not pictures.inner.any():
             return not_applicable(
                 metric,
-                f"No pixel more than {BORDER} pixels from the edge is valid in all pictures.",
+                f"No pixel beyond the border of {pictures.border} pixels is valid in all pictures.",
                 "Choose a larger piece, or one that has data.",
             )
         try:
@@ -234,7 +237,7 @@ def _psnr(judge: Judge, of: Pictures, shared: dict) -> Found:
     parts = {band: to_psnr(error) for band, error in by_band(of.errors).items()}
     shown = displayed_range(of.inner_hr, of.inner)
     parts["over the displayed range"] = to_psnr(of.errors.mean(), shown)
-    settings = RANGE | EDGE | {"displayed range": f"{shown:.4f} (reference, 0.1 % to 99.9 %)"}
+    settings = RANGE | of.edge | {"displayed range": f"{shown:.4f} (reference, 0.1 % to 99.9 %)"}
     return to_psnr(of.errors.mean()), parts, settings | _numpy()
 
 
@@ -244,27 +247,27 @@ def _ssim(judge: Judge, of: Pictures, shared: dict) -> Found:
         "package": f"scikit-image {version('scikit-image')}",
         "window": "Gaussian 11 x 11, sigma 1.5, K 0.01 and 0.03, valid region",
     }
-    return float(bands.mean()), by_band(bands), settings | RANGE | EDGE
+    return float(bands.mean()), by_band(bands), settings | RANGE | of.edge
 
 
 def _rmse(judge: Judge, of: Pictures, shared: dict) -> Found:
     bands = by_band(np.sqrt(of.plain_errors))
-    return float(np.sqrt(of.plain_errors.mean())), bands, EDGE | _numpy()
+    return float(np.sqrt(of.plain_errors.mean())), bands, of.edge | _numpy()
 
 
 def _ergas(judge: Judge, of: Pictures, shared: dict) -> Found:
     mean = of.inner_hr[:, of.inner].mean(1, dtype=np.float64)
     if (mean <= 0).any():
         raise Unfit("A band of the reference is black on average.")
-    return ergas(of.plain_errors, mean), {}, {"factor": "1/4"} | EDGE | _numpy()
+    return ergas(of.plain_errors, mean), {}, {"factor": "1/4"} | of.edge | _numpy()
 
 
 def _angle(judge: Judge, of: Pictures, shared: dict) -> Found:
-    return spectral_angle(of.inner_sr, of.inner_hr, valid=of.inner), {}, EDGE | _numpy()
+    return spectral_angle(of.inner_sr, of.inner_hr, valid=of.inner), {}, of.edge | _numpy()
 
 
 def _ndvi(judge: Judge, of: Pictures, shared: dict) -> Found:
-    return ndvi_error(of.inner_sr, of.inner_hr, valid=of.inner), {}, EDGE | _numpy()
+    return ndvi_error(of.inner_sr, of.inner_hr, valid=of.inner), {}, of.edge | _numpy()
 
 
 def _lpips(judge: Judge, of: Pictures, shared: dict, *, which: int) -> Found:
@@ -274,7 +277,7 @@ def _lpips(judge: Judge, of: Pictures, shared: dict, *, which: int) -> Found:
     if "lpips" not in shared:
         shared["lpips"] = network.composites(of.inner_sr, of.inner_hr, valid=of.inner)
     settings = {"stretch": "the reference's 1st to 99th percentile, near infrared by itself"}
-    return shared["lpips"][which], {}, network.provenance | settings | EDGE
+    return shared["lpips"][which], {}, network.provenance | settings | of.edge
 
 
 def _clip_iqa(judge: Judge, of: Pictures, shared: dict) -> Found:
@@ -282,10 +285,10 @@ def _clip_iqa(judge: Judge, of: Pictures, shared: dict) -> Found:
     given = of.sr[:, of.sr_valid] if of.lr is None else of.lr[:, of.lr_valid]
     if not given.size:
         raise Unfit("No pixel of the input is valid.")
-    shown = (stretch(of.inner_sr[:3], given[:3]) + 1) / 2 * crop(of.sr_valid, BORDER)
+    shown = (stretch(of.inner_sr[:3], given[:3]) + 1) / 2 * crop(of.sr_valid, of.border)
     name = "result" if of.lr is None else "input"
     settings = {"stretch": f"the {name}'s 1st to 99th percentile"}
-    return network([shown])[0], {}, network.provenance | settings | EDGE
+    return network([shown])[0], {}, network.provenance | settings | of.edge
 
 
 def _structure(judge: Judge, of: Pictures, shared: dict, *, which: str) -> Found:
@@ -315,7 +318,7 @@ def _structure(judge: Judge, of: Pictures, shared: dict, *, which: str) -> Found
         f"{structure.MAX_SHARE:.0%} of the picture",
     }
     parts = {"points": float(found.points[0])}
-    return getattr(found, which), parts, segmenter.provenance | settings | EDGE
+    return getattr(found, which), parts, segmenter.provenance | settings | of.edge
 
 
 def _input(judge: Judge, of: Pictures, shared: dict, *, which: str) -> Found:
@@ -342,7 +345,7 @@ def _triad(judge: Judge, of: Pictures, shared: dict, *, which: str) -> Found:
         "shift, rows": found.shift[0],
         "shift, columns": found.shift[1],
     }
-    return getattr(found, which), parts, settings | EDGE | _numpy()
+    return getattr(found, which), parts, settings | of.edge | _numpy()
 
 
 def _numpy() -> dict[str, str]:

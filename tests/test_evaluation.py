@@ -1,18 +1,18 @@
 """Scores: known answers, and the pairs they are computed on."""
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evaluation.__main__ import compare, main
+from evaluation.__main__ import main
 from evaluation.aerial import load_pairs, make_pair
 from evaluation.detail import Refined, judge_detail
 from evaluation.fidelity import psnr
 from evaluation.grid import grid_power
 from evaluation.perceptual import Lpips, stretch
-from ldsr.data.patch import Patch
 from ldsr.errors import MetricError
 
 
@@ -64,23 +64,6 @@ def test_missing_perceptual_weights_are_said(
         Lpips()
 
 
-def test_bicubic_is_the_first_row_and_the_yardstick(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    pairs = [make_pair(tile, name="made") for tile in make_tiles()]
-
-    def nearest(patch: Patch) -> Patch:
-        fine = patch.reflectance.repeat(4, axis=1).repeat(4, axis=2)
-        return Patch(reflectance=fine, valid=np.ones(fine.shape[1:], bool))
-
-    rows = compare(pairs, {"bicubic": nearest, "same": nearest})
-    expected = np.mean([psnr(nearest(pair.lr).reflectance, pair.hr) for pair in pairs])
-    assert rows[0]["psnr"] == pytest.approx(expected)
-    assert rows[1]["gain"] == 0
-    assert rows[0]["lpips"].startswith("unavailable")
-
-
 def test_detail_that_points_at_what_helped_scores_high() -> None:
     random = np.random.default_rng(0)
     hr = random.random((4, 32, 32))
@@ -105,20 +88,66 @@ def test_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    tiles, report = tmp_path / "tiles.npz", tmp_path / "report"
+    np.savez(tiles, image=make_tiles())
+    asked = ["--pairs", str(tiles), "--steps", "2", "--methods", "bicubic,regression,base,refine"]
+    assert main([*asked, "--out", str(report)]) == 0
+    out = capsys.readouterr().out
+    found = re.findall(r"^\| (bicubic|regression|base, 2 DDIM steps|ldsr \+ refine) \|", out, re.M)
+    assert found == ["bicubic", "regression", "base, 2 DDIM steps", "ldsr + refine"]
+    assert (report / "scores.csv").read_text().count("\n") == 1 + 4 * 2
+    assert re.search(r"AUROC 0\.\d+", out)
+    assert (report / "detail.csv").read_text().count("\n") == 11
+    page = (report / "report.html").read_text()
+    assert "unavailable: LPIPS needs" in page and str(tmp_path) not in page
+
+    table = out[out.index("| as given") : out.index("\n\n")]
+    assert main(["--table", str(report)]) == 0
+    assert capsys.readouterr().out.strip() == table, "printed again from scores.csv"
+
+
+def test_command_line_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     tiles = tmp_path / "tiles.npz"
     np.savez(tiles, image=make_tiles())
-    assert main(["--pairs", str(tiles), "--steps", "2", "--out", str(tmp_path / "report")]) == 0
-    out = capsys.readouterr().out
-    found = re.findall(r"^(bicubic|regression|base|ldsr \+ refine).* PSNR", out, re.M)
-    assert found == ["bicubic", "regression", "base", "ldsr + refine"]
-    assert (tmp_path / "report" / "scores.csv").read_text().count("\n") == 5
-    assert re.search(r"AUROC 0\.\d+", out)
-    assert (tmp_path / "report" / "detail.csv").read_text().count("\n") == 11
-    assert main(["--pairs", str(tiles), "--methods", "magic"]) == 2
-    assert main(["--pairs", str(tmp_path / "none.npz")]) == 2
+    out = ["--out", str(tmp_path / "report")]
+    for asked, said in (
+        (["--pairs", str(tiles), "--methods", "magic"], "no method 'magic'"),
+        (["--pairs", str(tiles), "--metrics", "magic"], "no metric 'magic'"),
+        (["--pairs", str(tiles), "--every", "0"], "--every is 0"),
+        (["--pairs", str(tiles), "--foreign", "magic"], "expected NAME=FOLDER"),
+        (["--pairs", str(tiles), "--foreign", f"x={tmp_path / 'none'}"], "There is no folder"),
+        (["--pairs", str(tmp_path / "none.npz")], "none.npz"),
+        (["--table", str(tmp_path)], "make a report"),
+        (["--opensr-test", "venus"], "add --fetch"),
+        ([str(tiles)], "1 files; expected LR SR"),
+    ):
+        assert main([*asked, *out]) == 2, asked
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1, (asked, error)
     np.savez(tiles, image=make_tiles()[:, :3])
     assert main(["--pairs", str(tiles)]) == 2
     assert "expected uint8" in capsys.readouterr().err
+
+
+def test_one_pair_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    np.savez(tmp_path / "tiles.npz", image=make_tiles(1))
+    assert main(["--pairs", str(tmp_path / "tiles.npz"), "--export", str(tmp_path)]) == 0
+    lr, hr = (str(tmp_path / part / "tiles_000.tif") for part in ("lr", "hr"))
+    capsys.readouterr()
+    assert main([lr, hr, hr]) == 0
+    assert re.search(r"^PSNR ↑ +∞ dB$", capsys.readouterr().out, re.M)
+    assert main([lr, hr, "--json"]) == 0
+    scores = {row["name"]: row for row in json.loads(capsys.readouterr().out)["scores"]}
+    assert scores["psnr"]["status"] == "not applicable"
+    assert scores["input_reflectance"]["value"] < 0.01
+    assert main([lr, lr]) == 2
+    assert "expected 64" in capsys.readouterr().err
 
 
 def test_wrong_tiles_are_refused(tmp_path: Path) -> None:

@@ -144,9 +144,9 @@ def test_pictures_too_small_for_the_network(made: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(perceptual, "FEATURES", made)
     judge = Judge(metrics=["lpips"])
     judge._loaded["lpips"] = Lpips(features_sha256=made)
-    small = place(make_hr().reflectance[:, :60, :60], 2.5)
+    small = place(make_hr().reflectance[:, :36, :36], 2.5)
     assert "smaller than 32" in judge.scores(small, hr=small)[0].reason
-    fits = place(make_hr().reflectance[:, :64, :64], 2.5)
+    fits = place(make_hr().reflectance[:, :40, :40], 2.5)
     assert judge.scores(fits, hr=fits)[0].value == 0
 
 

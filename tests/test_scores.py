@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import shift as move
 
 from evaluation import consistency
-from evaluation.fidelity import BORDER, crop, psnr, rmse, ssim
+from evaluation.fidelity import BORDER, SMALL, SMALL_BORDER, border_of, crop, psnr, rmse, ssim
 from evaluation.judge import COMPUTE, Judge
 from evaluation.metrics import METRICS
 from evaluation.pair_scores import score_files
@@ -237,3 +237,11 @@ def test_files_that_do_not_belong_together(triple: tuple, tmp_path: Path) -> Non
         score_files(before, tmp_path / "none.tif")
     with pytest.raises(LdsrError):
         score_files(before, before)
+
+
+def test_small_pictures_lose_one_pixel_of_the_input() -> None:
+    assert border_of((SMALL, 4 * SMALL)) == BORDER == 16
+    assert border_of((64, 512)) == SMALL_BORDER == 4
+    hr = make_hr(64)
+    found = Judge(metrics=["psnr"]).scores(hr, hr=hr)[0]
+    assert found.provenance["border"] == "4 pixels left out along each edge"

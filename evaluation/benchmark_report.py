@@ -1,0 +1,187 @@
+"""From a data set and methods to a folder with cells.jsonl, scores.csv, detail.csv, report.html."""
+
+import argparse
+import csv
+import dataclasses
+import json
+import platform
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.detail import Refined, judge_detail
+from evaluation.judge import Judge
+from evaluation.methods import Methods, variants
+from evaluation.metrics import METRICS
+from evaluation.pairs import Case, Dataset
+from evaluation.report import Report, without_value, write_report
+from evaluation.report_figures import Figure, draw_all, draw_detail
+from evaluation.report_gallery import make_gallery
+from evaluation.runs import Grid, Progress, run_grid
+from evaluation.summary import SCORES, Line, summarise, to_rows, write_scores
+from ldsr.pipeline import Pipeline
+from ldsr.settings import Settings
+
+SLOW = ("sms", "sms_iou", "boundary_f")
+"""Segment Anything takes seconds a picture without a GPU: only when asked for."""
+DEFAULT_METRICS = tuple(name for name in METRICS if name not in SLOW)
+DETAIL = "detail.csv"
+FEW = 12
+"""Places below which a bootstrap's intervals are said to be too narrow."""
+
+
+def make_report(
+    dataset: Dataset,
+    methods: Methods,
+    judge: Judge,
+    *,
+    folder: Path,
+    metrics: Sequence[str],
+    seed: int,
+    sweep_every: int,
+    detail: bool,
+    options: argparse.Namespace,
+    command: Sequence[str],
+    on_progress: Callable[[Progress], None],
+) -> list[Line]:
+    """Run what is missing and write everything.
+
+    Args:
+        dataset: patches with their references.
+        methods: bicubic among them.
+        judge: scores.
+        folder: of the report; cells kept there are not computed again.
+        metrics: names the judge was made with.
+        seed: of the runs, to show.
+        sweep_every: methods of a sweep see every n-th patch.
+        detail: whether to judge the map of generated detail of "refine".
+        options: of the command line, for the settings of "refine".
+        command: arguments, to show.
+        on_progress: told as the run goes on.
+
+    Returns:
+        The lines of the table.
+    """
+    grid = run_grid(
+        list(methods.table.values()),
+        dataset.cases,
+        judge,
+        folder=folder,
+        sweep_every=sweep_every,
+        on_progress=on_progress,
+    )
+    rows = to_rows(grid.cells, methods.table)
+    write_scores(rows, folder / SCORES)
+    lines = summarise(rows)
+    figures = draw_all(lines, rows)
+    whole = [case for case in dataset.cases if case.hr.valid.all() and case.lr.valid.all()]
+    if detail and whole and "refine" not in methods.missing:
+        figures.append(_detail(whole, methods.pipeline, options, folder))
+    table = {name: method for name, method in methods.table.items() if not method.sweep}
+    report = Report(
+        title=dataset.title,
+        description=dataset.description,
+        lines=lines,
+        figures=figures,
+        gallery=make_gallery(rows, dataset.cases, table, judge=judge),
+        unavailable=without_value(grid.cells, metrics),
+        left_out=[name for name in METRICS if name not in metrics],
+        missing=methods.missing,
+        remarks=_remarks(dataset.cases),
+        facts=_facts(dataset.cases, methods, seed, grid),
+        provenance=_provenance(methods, command, grid),
+        methods=grid.provenance,
+    )
+    write_report(report, folder / "report.html")
+    return lines
+
+
+def _remarks(cases: Sequence[Case]) -> list[str]:
+    """What was found and done to the references."""
+    shifts = np.array([case.shift for case in cases if case.shift is not None])
+    remarks = []
+    if len(shifts):
+        length = np.hypot(*shifts.T)
+        remarks.append(
+            f"References were registered by phase correlation: {len(shifts)} of {len(cases)} moved "
+            f"by {np.median(length):.2f} px of 2.5 m (median; largest {length.max():.2f}; mean "
+            f"{shifts[:, 0].mean():+.2f} south, {shifts[:, 1].mean():+.2f} east)."
+        )
+    places = len({case.group for case in cases})
+    if places < FEW:
+        remarks.append(
+            f"Only {places} independent place{'s' if places > 1 else ''}: intervals of so few are "
+            "too narrow, and one place may decide."
+        )
+    if len(cases[0].references) > 1:
+        remarks.append(
+            "Both numbers are shown: against the reference as given, and brought to the input's "
+            "brightness. Figures and gallery use it as given."
+        )
+    return remarks
+
+
+def _facts(cases: Sequence[Case], methods: Methods, seed: int, grid: Grid) -> dict[str, str]:
+    places = len({case.group for case in cases})
+    height, width = cases[0].lr.size
+    return {
+        "patches": str(len(cases)),
+        "places": str(places),
+        "input": f"{width} x {height} px",
+        "weights": methods.pipeline.name,
+        "seed": str(seed),
+    }
+
+
+def _provenance(methods: Methods, command: Sequence[str], grid: Grid) -> dict[str, str]:
+    from importlib.metadata import version
+
+    import torch
+
+    packages = ("numpy", "torch", "scikit-image", "plotly")
+    shown = {
+        name: json.loads(method.identity_text)
+        for name, method in methods.table.items()
+        if method.identity_text.startswith("{")
+    }
+    # where things lie on this machine is nobody's business: names of files alone
+    words = [Path(word).name if word.startswith("/") else word for word in command]
+    return {
+        "Command": f"python -m evaluation {shlex.join(words)}",
+        "Machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
+        f"{methods.pipeline.device}; {grid.kept} of {len(grid.cells)} cells were kept from before, "
+        f"the rest took {grid.seconds:.0f} s",
+        "Versions": ", ".join(f"{name} {version(name)}" for name in packages)
+        + f", Python {platform.python_version()}",
+        "Settings and weights (SHA-256)": "\n".join(
+            f"{name}: {json.dumps(found, sort_keys=True)}" for name, found in shown.items()
+        ),
+    }
+
+
+def _detail(
+    cases: Sequence[Case], pipeline: Pipeline, options: argparse.Namespace, folder: Path
+) -> Figure:
+    """Judge the map of generated detail on each base, and keep it in detail.csv."""
+    rows = []
+    for label, settings in variants("refine", options):
+        scores = judge_detail([_refine(pipeline, case, settings) for case in cases])
+        print(f"{label}: detail AUROC {scores.auroc:.3f}, helped {scores.helped:.1%} of the pixels")
+        tenths = zip(scores.detail, scores.change, scores.gain, strict=True)
+        for i, (detail, change, gain) in enumerate(tenths, start=1):
+            row = {"method": label, "auroc": scores.auroc, "helped": scores.helped, "tenth": i}
+            rows.append(row | {"detail": detail, "change": change, "gain": gain})
+    with (folder / DETAIL).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return draw_detail(rows)
+
+
+def _refine(pipeline: Pipeline, case: Case, settings: Settings) -> Refined:
+    """Run both stages on one pair."""
+    result = pipeline(case.lr, dataclasses.replace(settings, refine=True))
+    base, sr = result.base.reflectance, result.sr.reflectance
+    return Refined(hr=case.hr.reflectance, base=base, sr=sr, detail=result.detail)
