@@ -16,6 +16,8 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
     import gradio as gr
 
     from ldsr.web.about_tab import build_about
+    from ldsr.web.evaluate_files import evaluate_routes
+    from ldsr.web.evaluate_tab import build_evaluate
     from ldsr.web.files import routes
     from ldsr.web.map_picker import map_routes
     from ldsr.web.parts import header
@@ -30,16 +32,17 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
         header(pipeline.name, pipeline.device)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Super-resolve"):
-                build_resolve(studio, page)
+                widgets = build_resolve(studio, page)
+            with gr.Tab("Evaluate"):
+                build_evaluate(studio, widgets.state, page)
             with gr.Tab("Study"):
                 build_study(studio)
             with gr.Tab("About"):
                 build_about(pipeline.name, pipeline.sha256, licence)
     page.queue(default_concurrency_limit=None)
     studio.open_first()
-    return page, theme.launch_options() | {
-        "app_kwargs": {"routes": [*routes(studio), *map_routes(), *study_routes(studio)]}
-    }
+    ours = [*routes(studio), *map_routes(), *evaluate_routes(studio), *study_routes(studio)]
+    return page, theme.launch_options() | {"app_kwargs": {"routes": ours}}
 
 
 def main(arguments: list[str] | None = None) -> int:
