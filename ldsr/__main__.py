@@ -6,6 +6,7 @@ Status 0 on success; 2 with one line on standard error for anything the person c
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -254,4 +255,6 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `... | head` ends without a word
     sys.exit(main())
