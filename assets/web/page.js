@@ -52,7 +52,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     const run = document.querySelector("#run");
-    if (!run || run.disabled) return;
+    if (!run || run.disabled || !run.offsetParent) return;
     event.preventDefault();
     if (document.activeElement && document.activeElement.matches("input")) document.activeElement.blur();
     setTimeout(() => run.click(), 60);

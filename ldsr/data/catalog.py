@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 from ldsr.data.bands import BANDS
@@ -23,6 +22,7 @@ from ldsr.data.places import Box
 from ldsr.data.scenes import Scene, day, group, read_item
 from ldsr.data.windows import RETRIES, http_timeout, is_window_kept
 from ldsr.errors import SceneError
+from ldsr.manifest import home
 
 MOST_ITEMS = 300
 """Items that one search fetches at most; the newest, where there are more."""
@@ -179,12 +179,11 @@ def signed(catalogue: Catalogue, href: str) -> str:
 
 def window_cache() -> DiskCache:
     """What was fetched, on disk: $LDSR_HOME/scenes, at most $LDSR_CACHE_MB (500) megabytes."""
-    home = Path(os.environ.get("LDSR_HOME", Path.home() / ".cache" / "ldsr"))
     try:
         megabytes = max(0, int(os.environ.get("LDSR_CACHE_MB", "500")))
     except ValueError:
         megabytes = 500
-    return DiskCache(home / "scenes", megabytes * 2**20)
+    return DiskCache(home() / "scenes", megabytes * 2**20)
 
 
 def _scenes(items: list[dict[str, Any]], catalogue: Catalogue, box: Box) -> list[Scene]:

@@ -1,5 +1,6 @@
 """Where an input comes from: a sample, the map, or a file. Layout, and which click leads where."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -101,12 +102,14 @@ def _connect_answer(studio: Studio, widgets: Widgets) -> Any:
         elif "scene" in pending:
             find = map_flows.listed(studio, pending["scene"])
             visitor = request.session_hash
-            reading = map_flows.read(studio, state, visitor, find, pending=pending, scale=value)
+            reading = map_flows.read(studio, state, visitor, find, scale=value)
             async for _, shot in reading:
                 yield shot
         else:
             answers = pending["answers"] | {pending["question"]: value}
-            yield read_upload(studio, state, {"paths": pending["paths"], "answers": answers})
+            studio.take_turn(request.session_hash)
+            upload = {"paths": pending["paths"], "answers": answers}
+            yield await asyncio.to_thread(read_upload, studio, state, upload)
 
     return widgets.choice.input(answer, [widgets.choice, widgets.state], widgets.input, **LIVE)
 

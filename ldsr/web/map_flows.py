@@ -181,10 +181,12 @@ def which_references() -> dict[str, Any]:
     """Say which samples by reference cannot be fetched now, and why: {"closed": {key: reason}}."""
     closed, reasons = {}, {}
     for reference in list_references():
+        if is_fetched(reference):
+            continue
         catalogue = serving(reference)
         if catalogue not in reasons:
             reasons[catalogue] = _unreachable(catalogue)
-        if reasons[catalogue] and not is_fetched(reference):
+        if reasons[catalogue]:
             closed[reference.key] = reasons[catalogue]
     return {"key": None, "closed": closed}
 

@@ -30,7 +30,7 @@ async def open_page(
     if not error and "scene" in query:
         async for shot in _open_scene(studio, state, settings, query, visitor):
             yield [*shot, *knobs.panel_values(settings)]
-        if shot[2]["state"] != "error":
+        if shot[2]["state"] != "error" or shot[0]["shown"] is not None:
             return
         error, sample = shot[2]["text"], studio.first_sample
     rest = [{"key": sample}, *[gr.skip()] * 3, *knobs.panel_values(settings)]
