@@ -51,7 +51,8 @@ class StudyStore:
         """
         if len(self.studies()) >= MAX_STUDIES:
             raise LdsrError(
-                f"There are {MAX_STUDIES} studies on this server; remove {self.folder} first."
+                f"There are {MAX_STUDIES} studies on this server, and no more are kept; whoever runs "
+                "it can move the folder 'study' (in LDSR_HOME) away, answers and all."
             )
         pictures = self.folder / "pictures"
         try:
@@ -62,7 +63,7 @@ class StudyStore:
             draft = pictures / f".new-{secrets.token_hex(8)}"
             draft.mkdir()
         except OSError as error:
-            raise LdsrError(f"{pictures} cannot be written ({error.strerror}).") from error
+            raise LdsrError(f"The study cannot be written ({error.strerror}).") from error
         return draft
 
     def add(

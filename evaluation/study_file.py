@@ -74,7 +74,7 @@ class StudyFile:
                 db.execute("PRAGMA synchronous = FULL")
                 yield db
         except (sqlite3.Error, OSError) as error:
-            raise LdsrError(f"The studies in {self._file} cannot be reached ({error}).") from error
+            raise LdsrError(f"The studies of this server cannot be read ({error}).") from error
 
     def _prepare(self) -> None:
         if self._ready and self._file.exists():
@@ -82,7 +82,9 @@ class StudyFile:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise LdsrError(f"{self._file.parent} cannot be written ({error.strerror}).") from error
+            raise LdsrError(
+                f"The studies of this server cannot be written ({error.strerror})."
+            ) from error
         with self._open() as db:
             for attempt in range(100):  # switching to WAL does not wait for others by itself
                 try:

@@ -257,4 +257,8 @@ def _connected(games: np.ndarray) -> bool:
 
 def _harmless(cell: object) -> object:
     """Keep a spreadsheet from taking somebody's words for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
+    return (
+        f"'{cell}"
+        if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r")
+        else cell
+    )

@@ -12,6 +12,7 @@ from ldsr.data.radiometry import Hints
 from ldsr.data.scenes import Scene, Tile
 from ldsr.errors import AmbiguousPatchError, SceneError
 from ldsr.web import flows, map_flows, opening
+from ldsr.web.input_tabs import answer_question
 from ldsr.web.map_picker import picker_value
 from ldsr.web.studio import Studio
 from tests.conftest import make_patch
@@ -166,7 +167,8 @@ def test_a_newer_question_ends_the_older_one(studio, catalogue, monkeypatch):
                 gate.set()
         return older
 
-    assert all(shot["state"] == "busy" for shot in asyncio.run(both()))
+    older = asyncio.run(both())
+    assert gate.is_set() and all(shot["state"] == "busy" for shot in older)
 
 
 def test_the_scene_that_is_chosen_becomes_the_input(studio, catalogue):
@@ -197,10 +199,9 @@ def test_a_scene_that_needs_a_scale_asks_and_takes_the_answer(studio, catalogue)
     catalogue["patch"] = AmbiguousPatchError("Which?", question="scale", choices=("a", "b"))
     key = studio.keep_small(map_flows.Found(make_scene(), BOX))
     shot = reads(studio, map_flows.listed(studio, key))[-1][1]
-    pending = shot[0]["pending"]
-    assert shot[2]["state"] == "ask" and pending["question"] == "scale"
+    assert shot[2]["state"] == "ask" and shot[0]["pending"]["question"] == "scale"
     catalogue["patch"] = make_patch()
-    shot = reads(studio, map_flows.listed(studio, pending["scene"]), scale="dn/10000")[-1][1]
+    shot = collect(answer_question(studio, shot[0], "dn/10000", "me"))[-1]
     assert shot[1]["mode"] == "input" and catalogue["asked"][-1] == ("S2B_0", "dn/10000")
 
 

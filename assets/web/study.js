@@ -147,7 +147,7 @@ function askAgain() {
   state.shownAt = performance.now();
   phase("answer");
   $(".st-skip").hidden = false;
-  say("This pair was shown before the page was reloaded. Which one was it?");
+  say("This pair was sent before. If you saw it, which one was it?");
 }
 
 async function show(trial, run) {
@@ -261,7 +261,7 @@ $(".st-begin").addEventListener("click", () => {
   $(".st-stage").scrollIntoView({ block: "nearest" });
   begin();
 });
-$(".st-go").addEventListener("click", begin);
+$(".st-go").addEventListener("click", () => (study() ? begin() : start()));
 $(".st-skip").addEventListener("click", skip);
 $(".st-pause").addEventListener("click", pause);
 $(".st-select").addEventListener("change", (event) => change({ study: event.target.value }));

@@ -33,7 +33,11 @@ async function look() {
     while (now.state === "busy") {
       drawProgress(now);
       await sleep(LOOK);
-      now = await ask("look");
+      try {
+        now = await ask("look");
+      } catch (error) {
+        if (error.refused) throw error;
+      }
     }
     drawProgress(now);
     const mine = memory.ticket !== "";
@@ -155,7 +159,8 @@ $(".st-csv").addEventListener("click", async () => {
   }
 });
 
-(async () => {
+// Also what "Try again" does where the server was away when the page opened.
+async function start() {
   try {
     const hello = await refresh();
     drawMethods(hello.methods);
@@ -170,4 +175,6 @@ $(".st-csv").addEventListener("click", async () => {
   } catch (error) {
     fail(error);
   }
-})();
+}
+
+start();

@@ -25,7 +25,7 @@ from ldsr.errors import SceneError
 from ldsr.manifest import home
 
 MOST_ITEMS = 300
-"""Items that one search fetches at most; the newest, where there are more."""
+"""Items that one search fetches at most; where there are more, those the server lists first."""
 USER_AGENT = "LDSR-Studio/0.1"
 NO_STAC = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 """What answers of an unexpected shape raise."""

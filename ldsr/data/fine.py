@@ -11,9 +11,9 @@ from rasterio.windows import Window
 
 from ldsr.data.naming import choose_bands
 from ldsr.data.patch import MAX_SIDE, MIN_SIDE, Patch, Source
-from ldsr.data.radiometry import Hints, decide, to_reflectance
-from ldsr.data.rasters import GDAL_ERRORS, check_header, open_raster, read_pixels
-from ldsr.data.reader import NO_DATA, PathLike
+from ldsr.data.radiometry import decide, to_reflectance
+from ldsr.data.rasters import GDAL_ERRORS, check_header, file_facts, open_raster, read_pixels
+from ldsr.data.reader import PathLike, mark_no_data
 from ldsr.errors import PatchError
 
 FACTOR = 4
@@ -54,17 +54,9 @@ def _read(file: Path) -> Patch:
         _check_size(width, height, file.name)
         indexes = [index + 1 for index in chosen]
         dn, valid = read_pixels(dataset, indexes, Window(0, 0, width, height), file.name)
-        scale, offset = dataset.scales[chosen[0]], dataset.offsets[chosen[0]]
+        hints, acquired, licence = file_facts(dataset, indexes, file.name)
         crs, transform = dataset.crs, dataset.transform
-    hints = Hints()
-    if scale > 0 and (scale, offset) != (1.0, 0.0):
-        hints = Hints(
-            scale=scale,
-            offset_dn=round(offset / scale, 6),
-            authority="the file's scale and offset",
-        )
-    for number in (0, *NO_DATA):
-        valid = valid & ~(dn == number).all(axis=0)
+    valid = mark_no_data(dn, valid)
     dn = np.where(valid, dn, 0)
     radiometry = decide(dn, valid, hints=hints)
     placed = transform is not None and transform != Affine.identity()
@@ -76,6 +68,9 @@ def _read(file: Path) -> Patch:
         source=Source(
             kind="upload",
             name=file.name,
+            acquired=acquired,
+            baseline=hints.baseline,
+            licence=licence,
             scale=radiometry.scale,
             offset_dn=radiometry.offset_dn,
             radiometry=radiometry.sentence,

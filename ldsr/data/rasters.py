@@ -66,7 +66,7 @@ def read_raster(path: Path, *, bands: str | Sequence[str] | None, window: Window
         part = RasterWindow(col, row, wide, high)
         indexes = [index + 1 for index in chosen]
         dn, valid = read_pixels(dataset, indexes, part, what)
-        hints, acquired, licence = _facts(dataset, indexes, path.name)
+        hints, acquired, licence = file_facts(dataset, indexes, path.name)
     return Raw(
         dn=dn,
         valid=valid,
@@ -121,7 +121,7 @@ def read_band_files(
             dn, valid = read_pixels(dataset, [1], part, name)
             layers.append(dn[0])
             masks.append(valid)
-            found = _facts(dataset, [1], name)
+            found = file_facts(dataset, [1], name)
         if facts is not None and found[0] != facts[0]:
             raise PatchError(
                 f"{name} states another scale, offset or baseline than {first[0]}; use the four "
@@ -235,7 +235,7 @@ def _bands_of_files(
     return choose_bands(order, ["undefined"] * len(files), stated=None, what=what)
 
 
-def _facts(dataset: DatasetReader, indexes: list[int], name: str) -> tuple:
+def file_facts(dataset: DatasetReader, indexes: list[int], name: str) -> tuple:
     """Read hints, time and licence from tags, GDAL scales and the file name."""
     tags = {key.upper(): value for key, value in dataset.tags().items()}
     acquired, baseline = product_facts(name)

@@ -168,13 +168,16 @@ def _refusal(path: Path, found: str | None) -> PatchError:
     )
 
 
+def mark_no_data(dn: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Where a picture [4, H, W] holds data: valid, and not one of NO_DATA or 0 in all bands."""
+    return valid & ~np.logical_or.reduce([(dn == number).all(axis=0) for number in (0, *NO_DATA)])
+
+
 def _to_patch(raw: Raw, *, scale: str | None, kind: str, name: str) -> Patch:
     """Mark no-data, decide the radiometry and build the patch."""
     height, width = raw.valid.shape
     crs, transform = check_grid(raw.crs, raw.transform, width, height, what=name)
-    valid = raw.valid & ~(raw.dn == 0).all(axis=0)
-    for number in NO_DATA:
-        valid &= ~(raw.dn == number).all(axis=0)
+    valid = mark_no_data(raw.dn, raw.valid)
     dn = np.where(valid, raw.dn, 0)
     radiometry = decide(dn, valid, hints=raw.hints, answer=scale)
     source = Source(

@@ -101,10 +101,12 @@ async def evaluate(
             text = "Cancelled. What was there before is shown."
             yield await rest(mine, status("idle", text))
     except LdsrError as error:
-        yield await rest(mine, status("error", str(error)))
+        if not turn.replaced:
+            yield await rest(mine, status("error", str(error)))
     except Exception:
         _log.exception("an evaluation failed")
-        yield await rest(mine, status("error", FAULT))
+        if not turn.replaced:
+            yield await rest(mine, status("error", FAULT))
     finally:
         desk.end(visitor, turn)
 
@@ -128,10 +130,12 @@ async def benchmark(
         if not turn.replaced:
             yield await rest(mine, status("idle", "Cancelled; no run was saved."))
     except LdsrError as error:
-        yield await rest(mine, status("error", str(error)))
+        if not turn.replaced:
+            yield await rest(mine, status("error", str(error)))
     except Exception:
         _log.exception("a benchmark failed")
-        yield await rest(mine, status("error", FAULT))
+        if not turn.replaced:
+            yield await rest(mine, status("error", FAULT))
     finally:
         desk.end(visitor, turn)
 
@@ -168,7 +172,7 @@ async def _judge(
         name=lr.source.name or shown.sample or "Patch",
         stem=shown.stem,
         lr=lr,
-        methods=compared(result),
+        methods=await asyncio.to_thread(compared, result),
         references=references,
         remark=remark,
         sheet=result.run_sheet(),
@@ -181,6 +185,7 @@ async def _judge(
     if references:
         yield status("busy", "Drawing the maps", share=0.95)
         await asyncio.to_thread(lambda: draft.error_top)
+    turn.check()
     made["evaluation"] = draft
 
 
@@ -205,7 +210,7 @@ def read_reference(lr: Patch, path: str | None) -> tuple[dict[str, Patch], str]:
         _log.exception("a reference could not be read")
         raise LdsrError(f"{name} could not be used; please try another file.") from error
     how = HARMONISATIONS[HARMONISED]
-    text = f"{name}: registered by phase correlation, {found.remark}. As given it differs from "
+    text = f"{name}, phase correlation: {found.remark}. As given it differs from "
     text += f"the input in light and calibration too; {how}, its brightness was fitted to the "
     return dict(case.references), text + "input's at 10 m."
 
@@ -229,7 +234,8 @@ async def _benchmark(
             async for _ in wait(turn, job):
                 yield _where(job, name, (i + 1, len(samples)), sample.name, share)
             if name == "base":
-                methods, sheet = compared(job.result), sheet or _sheet(job.result)
+                methods = await asyncio.to_thread(compared, job.result)
+                sheet = sheet or _sheet(job.result)
             else:
                 methods[name] = job.result.base
         job = desk.score(turn, methods, case.lr, {AS_GIVEN: case.hr})

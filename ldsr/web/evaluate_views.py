@@ -258,13 +258,10 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any]:
     weights = run["weights"]
     day = datetime.fromisoformat(run["date"])
     return {
-        "id": run["id"],
         "date": f"{day:%d %b %Y, %H:%M} UTC",
         "weights": weights["name"],
         "sha256": weights["sha256"][:12],
         "settings": _settings(run["settings"]),
-        "protocol": run["protocol"]["title"],
-        "description": run["protocol"]["description"],
         "patches": run["patches"],
         "rows": [
             {"method": NAMES[method], "scores": _means(run["scores"][method])}

@@ -63,7 +63,7 @@ class Evaluation:
     date: datetime = dataclasses.field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
-        self.png = functools.cache(self._png)
+        self.png = functools.lru_cache(64)(self._png)
         self.maps = functools.cache(self._maps)
 
     @property

@@ -92,24 +92,30 @@ def _connect_upload(studio: Studio, widgets: Widgets) -> Any:
     return widgets.upload.upload(take, [widgets.upload, widgets.state], widgets.input, **QUIET)
 
 
+async def answer_question(
+    studio: Studio, state: dict[str, Any], value: str, visitor: str
+) -> AsyncIterator[list[Any]]:
+    """Read what the person was asked about once more, with their answer."""
+    pending = state["pending"]
+    if pending is None:
+        yield refused(state, "What was asked about is no longer open; please choose it again.")
+    elif "scene" in pending:
+        find = map_flows.listed(studio, pending["scene"])
+        async for _, shot in map_flows.read(studio, state, visitor, find, scale=value):
+            yield shot
+    else:
+        studio.take_turn(visitor)
+        answers = pending["answers"] | {pending["question"]: value}
+        upload = {"paths": pending["paths"], "answers": answers}
+        yield await asyncio.to_thread(read_upload, studio, state, upload)
+
+
 def _connect_answer(studio: Studio, widgets: Widgets) -> Any:
     async def answer(
         value: str, state: dict[str, Any], request: gr.Request
     ) -> AsyncIterator[list[Any]]:
-        pending = state["pending"]
-        if pending is None:
-            yield refused(state, "What was asked about is no longer open; please choose it again.")
-        elif "scene" in pending:
-            find = map_flows.listed(studio, pending["scene"])
-            visitor = request.session_hash
-            reading = map_flows.read(studio, state, visitor, find, scale=value)
-            async for _, shot in reading:
-                yield shot
-        else:
-            answers = pending["answers"] | {pending["question"]: value}
-            studio.take_turn(request.session_hash)
-            upload = {"paths": pending["paths"], "answers": answers}
-            yield await asyncio.to_thread(read_upload, studio, state, upload)
+        async for shot in answer_question(studio, state, value, request.session_hash):
+            yield shot
 
     return widgets.choice.input(answer, [widgets.choice, widgets.state], widgets.input, **LIVE)
 

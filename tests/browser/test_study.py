@@ -21,7 +21,7 @@ def study_home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def study_page(study_home) -> Iterator[str]:
-    yield from _serve([str(HERE / "study_page.py")], study_home)
+    yield from _serve([str(HERE / "stand_in.py")], study_home)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_camera_study_survives_a_reload_and_two_raters(open_study):
     page.click(".st-begin")
     page.wait_for_selector(PHASE.format("answer"))
     assert page.is_visible(".st-skip")  # it was on the screen: not shown a second time
-    assert "before the page was reloaded" in page.inner_text(".st-say")
+    assert "This pair was sent before" in page.inner_text(".st-say")
     other.check("input[name=ldsr-study-task][value='2']", force=True)
     other.click(".st-begin")
     answer(other, "2")
