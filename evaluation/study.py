@@ -51,8 +51,8 @@ class StudyStore:
         """
         if len(self.studies()) >= MAX_STUDIES:
             raise LdsrError(
-                f"There are {MAX_STUDIES} studies on this server, and no more are kept; whoever runs "
-                "it can move the folder 'study' (in LDSR_HOME) away, answers and all."
+                f"There are {MAX_STUDIES} studies on this server, and no more are kept; whoever "
+                "runs it can move the folder 'study' (in LDSR_HOME) away, answers and all."
             )
         pictures = self.folder / "pictures"
         try:

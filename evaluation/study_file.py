@@ -74,7 +74,7 @@ class StudyFile:
                 db.execute("PRAGMA synchronous = FULL")
                 yield db
         except (sqlite3.Error, OSError) as error:
-            raise LdsrError(f"The studies of this server cannot be read ({error}).") from error
+            raise LdsrError(f"The studies of this server cannot be reached ({error}).") from error
 
     def _prepare(self) -> None:
         if self._ready and self._file.exists():
