@@ -13,7 +13,7 @@ from evaluation.methods import add_options, make_methods
 from evaluation.metrics import METRICS
 from evaluation.opensr_test import NAMES, load_opensr
 from evaluation.pair_scores import score_files
-from evaluation.pairs import Dataset, export, load_dataset
+from evaluation.pairs import AERIAL, Dataset, export, load_dataset
 from evaluation.protocol import HARMONISATIONS, load_wald, prepare
 from evaluation.report_still import draw_still
 from evaluation.runs import Progress
@@ -90,13 +90,14 @@ def choose_data(options: argparse.Namespace) -> Dataset:
         dataset, default = load_opensr(options.opensr_test, fetch=options.fetch), (False, [])
     else:
         dataset = load_dataset(options.pairs)
-        made = options.pairs.suffix == ".npz"  # the input was made of the reference
+        made = dataset.description == AERIAL  # the input was made of the reference
         default = (False, []) if made else (True, ["linear"])
     register = default[0] if options.register is None else options.register
     how = default[1] if options.harmonise is None else options.harmonise
     how = [name for name in how if name != "none"]
-    if options.every < 1 or options.sweep_every < 1:
-        raise MetricError(f"--every is {options.every}; expected 1 or more.")
+    for name, every in (("--every", options.every), ("--sweep-every", options.sweep_every)):
+        if every < 1:
+            raise MetricError(f"{name} is {every}; expected 1 or more.")
     cases = list(dataset.cases)[:: options.every]
     if register or how:
         cases = [prepare(case, register_it=register, harmonise_by=how) for case in cases]
@@ -183,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--register",
         action=argparse.BooleanOptionalAction,
-        help="move references to their inputs (default: for folders)",
+        help="move references to their inputs (default: where these were not made of them)",
     )
     parser.add_argument(
         "--harmonise",

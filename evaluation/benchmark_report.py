@@ -3,23 +3,26 @@
 import argparse
 import csv
 import dataclasses
+import hashlib
 import json
 import platform
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from evaluation.detail import Refined, judge_detail
+from evaluation.detail import TENTHS, Refined, judge_detail
+from evaluation.fidelity import border_of, crop
 from evaluation.judge import Judge
-from evaluation.methods import Methods, variants
+from evaluation.methods import Methods, ours, variants
 from evaluation.metrics import METRICS
-from evaluation.pairs import Case, Dataset
+from evaluation.pairs import Case, Dataset, digest
 from evaluation.report import Report, without_value, write_report
 from evaluation.report_figures import Figure, draw_all, draw_detail
 from evaluation.report_gallery import make_gallery
-from evaluation.runs import Grid, Progress, run_grid
+from evaluation.runs import VERSION, Grid, Progress, run_grid
 from evaluation.summary import SCORES, Line, summarise, to_rows, write_scores
 from ldsr.pipeline import Pipeline
 from ldsr.settings import Settings
@@ -28,6 +31,7 @@ SLOW = ("sms", "sms_iou", "boundary_f")
 """Segment Anything takes seconds a picture without a GPU: only when asked for."""
 DEFAULT_METRICS = tuple(name for name in METRICS if name not in SLOW)
 DETAIL = "detail.csv"
+_NUMBERS = ("auroc", "helped", "tenth", "detail", "change", "gain")
 FEW = 12
 """Places below which a bootstrap's intervals are said to be too narrow."""
 
@@ -90,7 +94,7 @@ def make_report(
         left_out=[name for name in METRICS if name not in metrics],
         missing=methods.missing,
         remarks=_remarks(dataset.cases),
-        facts=_facts(dataset.cases, methods, seed, grid),
+        facts=_facts(dataset.cases, methods, seed),
         provenance=_provenance(methods, command, grid),
         methods=grid.provenance,
     )
@@ -123,7 +127,7 @@ def _remarks(cases: Sequence[Case]) -> list[str]:
     return remarks
 
 
-def _facts(cases: Sequence[Case], methods: Methods, seed: int, grid: Grid) -> dict[str, str]:
+def _facts(cases: Sequence[Case], methods: Methods, seed: int) -> dict[str, str]:
     places = len({case.group for case in cases})
     height, width = cases[0].lr.size
     return {
@@ -146,10 +150,8 @@ def _provenance(methods: Methods, command: Sequence[str], grid: Grid) -> dict[st
         for name, method in methods.table.items()
         if method.identity_text.startswith("{")
     }
-    # where things lie on this machine is nobody's business: names of files alone
-    words = [Path(word).name if word.startswith("/") else word for word in command]
     return {
-        "Command": f"python -m evaluation {shlex.join(words)}",
+        "Command": f"python -m evaluation {shlex.join(map(_without_folder, command))}",
         "Machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
         f"{methods.pipeline.device}; {grid.kept} of {len(grid.cells)} cells were kept from before, "
         f"the rest took {grid.seconds:.0f} s",
@@ -161,27 +163,70 @@ def _provenance(methods: Methods, command: Sequence[str], grid: Grid) -> dict[st
     }
 
 
+def _without_folder(word: str) -> str:
+    """A word of the command; where files lie on this machine is nobody's business."""
+    names, place = re.fullmatch(r"((?:[^=/]*=)*)(.*)", word, re.DOTALL).groups()
+    return names + (Path(place).name if "/" in place else place)
+
+
 def _detail(
     cases: Sequence[Case], pipeline: Pipeline, options: argparse.Namespace, folder: Path
 ) -> Figure:
-    """Judge the map of generated detail on each base, and keep it in detail.csv."""
-    rows = []
+    """Judge the map of generated detail on each base, where detail.csv does not hold it yet."""
+    path, rows = folder / DETAIL, []
+    kept = _read_detail(path)
+    data = [digest(case.lr, case.hr) for case in cases]
     for label, settings in variants("refine", options):
-        scores = judge_detail([_refine(pipeline, case, settings) for case in cases])
-        print(f"{label}: detail AUROC {scores.auroc:.3f}, helped {scores.helped:.1%} of the pixels")
-        tenths = zip(scores.detail, scores.change, scores.gain, strict=True)
-        for i, (detail, change, gain) in enumerate(tenths, start=1):
-            row = {"method": label, "auroc": scores.auroc, "helped": scores.helped, "tenth": i}
-            rows.append(row | {"detail": detail, "change": change, "gain": gain})
-    with (folder / DETAIL).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        of = (str(VERSION), ours(label, pipeline, settings).identity_text, *data)
+        key = hashlib.sha256("\n".join(of).encode()).hexdigest()
+        found = kept.get(key)
+        if found is None:
+            found = _tenths([_refine(pipeline, case, settings) for case in cases])
+        rows += [{"method": label} | row | {"key": key} for row in found]
+        _write_detail(rows, path)
+        auroc, helped = (found[0][name] for name in ("auroc", "helped"))
+        print(f"{label}: detail AUROC {auroc:.3f}, helped {helped:.1%} of the pixels")
     return draw_detail(rows)
 
 
+def _tenths(pictures: Sequence[Refined]) -> list[dict[str, float]]:
+    """A row for each tenth of the pixels by generated detail."""
+    scores = judge_detail(pictures)
+    whole = {"auroc": scores.auroc, "helped": scores.helped}
+    tenths = zip(scores.detail, scores.change, scores.gain, strict=True)
+    return [
+        whole | {"tenth": i, "detail": detail, "change": change, "gain": gain}
+        for i, (detail, change, gain) in enumerate(tenths, start=1)
+    ]
+
+
+def _write_detail(rows: Sequence[dict], path: Path) -> None:
+    """Write detail.csv, complete or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    part.replace(path)
+
+
+def _read_detail(path: Path) -> dict[str, list[dict]]:
+    """Rows that were kept, by key: a hash of settings, weights and pixels."""
+    kept: dict[str, list[dict]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                numbers = {name: float(row[name]) for name in _NUMBERS}
+                kept.setdefault(row["key"], []).append(numbers | {"tenth": int(row["tenth"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # another table, or none: all is computed again
+    return {key: rows for key, rows in kept.items() if len(rows) == TENTHS}
+
+
 def _refine(pipeline: Pipeline, case: Case, settings: Settings) -> Refined:
-    """Run both stages on one pair."""
+    """Run both stages on one pair; the border is left out, as of every score."""
     result = pipeline(case.lr, dataclasses.replace(settings, refine=True))
-    base, sr = result.base.reflectance, result.sr.reflectance
-    return Refined(hr=case.hr.reflectance, base=base, sr=sr, detail=result.detail)
+    hr, base, sr = (x.reflectance for x in (case.hr, result.base, result.sr))
+    border = border_of(case.hr.size)
+    pictures = {"hr": hr, "base": base, "sr": sr, "detail": result.detail}
+    return Refined(**{name: crop(x, border) for name, x in pictures.items()})

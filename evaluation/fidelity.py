@@ -1,4 +1,4 @@
-"""How close a picture is to its reference, pixel by pixel: PSNR, SSIM, RMSE.
+"""How close a picture is to its reference, pixel by pixel: PSNR, SSIM, squared error.
 
 Four bands in reflectance, compared over a fixed range of 1 (never a picture's own maximum).
 """
@@ -73,13 +73,6 @@ def squared_error(
     if not counted.any():
         return np.full(len(error), np.nan)
     return error[:, counted].mean(-1)
-
-
-def rmse(
-    sr: np.ndarray, hr: np.ndarray, *, border: int = 0, valid: np.ndarray | None = None
-) -> float:
-    """Root mean squared error in reflectance, all bands pooled, nothing clipped."""
-    return float(np.sqrt(squared_error(sr, hr, data_range=None, border=border, valid=valid).mean()))
 
 
 def ssim(

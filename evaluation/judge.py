@@ -128,6 +128,7 @@ class Judge:
             metric for name, metric in METRICS.items() if metrics is None or name in metrics
         ]
         self._loaded: dict[str, Any] = {}
+        self._failed: dict[str, MetricError | WeightsError] = {}
 
     def scores(self, sr: Patch, *, lr: Patch | None = None, hr: Patch | None = None) -> list[Score]:
         """Score a result; pixels not valid in any of the pictures are left out.
@@ -203,10 +204,20 @@ class Judge:
         return choose_device(str(self._device))
 
     def _load(self, name: str, load: Callable[[], Any]) -> Any:
-        """What was loaded before, else load it."""
+        """What was loaded before, else load it; what failed is not tried again."""
+        if name in self._failed:
+            raise self._failed[name].with_traceback(None)  # else it would keep every picture
         if name not in self._loaded:
-            self._loaded[name] = load()
+            try:
+                self._loaded[name] = load()
+            except (MetricError, WeightsError) as error:
+                self._failed[name] = error
+                raise
         return self._loaded[name]
+
+    def retry(self) -> None:
+        """Try again what could not be loaded: its weights may have come since."""
+        self._failed.clear()
 
     def lpips(self) -> Lpips:
         """LPIPS, loaded once.

@@ -195,8 +195,10 @@ def _folder(folder: Path) -> Dataset:
     """Read a folder of pairs, in the order of their names."""
     archives = sorted(folder.glob("*.npz"))
     if archives:
-        cases = [case for path in archives for case in load_dataset(path).cases]
-        return Dataset(title=folder.name, description=PAIRS, cases=cases)
+        parts = [load_dataset(path) for path in archives]
+        aerial = all(part.description == AERIAL for part in parts)
+        cases = [case for part in parts for case in part.cases]
+        return Dataset(title=folder.name, description=AERIAL if aerial else PAIRS, cases=cases)
     found = _files(folder)
     cases = []
     for name, (low, high) in found.items():

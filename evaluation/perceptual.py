@@ -21,13 +21,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-ALEXNET = "alexnet-owt-7be5be79.pth"
-ALEXNET_PREFIX = "7be5be79"
-"""The official file's SHA-256 begins so; torchvision checks no more either."""
+ALEXNET, HEADS = WEIGHTS["lpips-alexnet-features"], WEIGHTS["lpips-alex-head"]
 FEATURES = "276812cc7430109e87ad2847e4409809bf867956c8a5e9621ae88a1bfcb08e76"
 """SHA-256 of the convolutions alone (see `hash_features`): other files may carry the same ones."""
-HEADS = "LPIPS_v0.1_alex-df73285e.pth"
-HEADS_SHA256 = WEIGHTS["lpips-alex-head"].sha256
 CUTS = (2, 5, 8, 10, 12)
 """LPIPS compares what comes out of AlexNet's layers before these: its five ReLUs."""
 SMALLEST = 32
@@ -54,13 +50,12 @@ class Lpips:
         *,
         device: "str | torch.device" = "cpu",
         features_sha256: str = FEATURES,
-        heads_sha256: str = HEADS_SHA256,
+        heads_sha256: str = HEADS.sha256,
     ) -> None:
         import torch
 
-        hub = Path(torch.hub.get_dir())
-        convolutions, self.sha256 = _load_alexnet(hub / "checkpoints" / ALEXNET, features_sha256)
-        heads = _load_heads(hub / "pyiqa" / HEADS, heads_sha256)
+        convolutions, self.sha256 = _load_alexnet(ALEXNET.path, features_sha256)
+        heads = _load_heads(HEADS.path, heads_sha256)
         self.device = torch.device(device)
         self._features = _alexnet(convolutions).to(self.device)
         self._heads = [heads[f"lin{i}.model.1.weight"].to(self.device) for i in range(len(CUTS))]
@@ -74,8 +69,8 @@ class Lpips:
         """What the number is made with."""
         return {
             "network": "LPIPS v0.1, AlexNet",
-            "weights": f"{ALEXNET} (convolutions' SHA-256 {self.sha256})",
-            "heads": HEADS,
+            "weights": f"{ALEXNET.file} (convolutions' SHA-256 {self.sha256})",
+            "heads": HEADS.file,
         }
 
     def __call__(self, sr: np.ndarray, hr: np.ndarray) -> float:
@@ -176,7 +171,7 @@ def _load_alexnet(path: Path, expected: str) -> "tuple[dict[str, Tensor], str]":
         )
     state = _load(path)
     digest = hash_features(state)
-    if digest != expected and not hash_file(path).startswith(ALEXNET_PREFIX):
+    if digest != expected and hash_file(path) != ALEXNET.sha256:
         raise Missing(
             f"{path} does not hold the published AlexNet (its convolutions have the hash "
             f"{digest[:12]}..., expected {expected[:12]}...).",

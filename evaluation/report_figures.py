@@ -218,6 +218,8 @@ def curves(lines: Sequence[Line], rows: Sequence[dict], fact: str) -> Figure | N
             height=390,
         )
         views[_title(METRICS[name])] = _spec(figure, MARGIN | {"t": 32})
+    if not views:
+        return None
     titles = {"steps": "Scores against steps", "threshold": "Scores against the skip threshold"}
     return Figure(
         key=fact,
@@ -298,7 +300,8 @@ def draw_detail(rows: Sequence[dict]) -> Figure:
         title="What generated detail is worth",
         caption="Change: mean |refined - base|. Gain: by how much the error against the reference "
         "fell; below zero the refined pixels lie further from the truth on average. AUROC: whether "
-        "the map ranks the pixels that refining helped above the others; 0.5 is chance.",
+        "the map ranks the pixels that refining helped above the others; 0.5 is chance. A border "
+        "is left out, as of the scores.",
         views={"": _spec(figure)},
     )
 

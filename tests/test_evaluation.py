@@ -116,7 +116,8 @@ def test_command_line_refuses(
     for asked, said in (
         (["--pairs", str(tiles), "--methods", "magic"], "no method 'magic'"),
         (["--pairs", str(tiles), "--metrics", "magic"], "no metric 'magic'"),
-        (["--pairs", str(tiles), "--every", "0"], "--every is 0"),
+        (["--pairs", str(tiles), "--every", "0"], ": --every is 0"),
+        (["--pairs", str(tiles), "--sweep-every", "0"], ": --sweep-every is 0"),
         (["--pairs", str(tiles), "--foreign", "magic"], "expected NAME=FOLDER"),
         (["--pairs", str(tiles), "--foreign", f"x={tmp_path / 'none'}"], "There is no folder"),
         (["--pairs", str(tmp_path / "none.npz")], "none.npz"),

@@ -30,7 +30,6 @@ def make_scene(days: int = 0, *, cloud: float = 5.0) -> Scene:
         id=tile.id,
         acquired=datetime(2026, 9, 14, 10, 15, tzinfo=UTC) - timedelta(days=days),
         cloud_percent=cloud,
-        platform="sentinel-2b",
         tiles=(tile,),
         catalogue="earth-search",
     )
@@ -104,6 +103,7 @@ def test_scenes_come_first_and_their_cloud_over_the_box_after(studio, catalogue)
     shots = answers(studio, "scenes", **PLACE, start="2026-06-01", end="2026-09-30", cloud=40)
     listed = [shot for shot in shots if shot["scenes"]]
     assert [card["date"] for card in listed[0]["scenes"]] == ["2026-09-14", "2026-09-09"]
+    assert [card["box_cloud"] for card in listed[0]["scenes"]] == [None, None]
     assert listed[-1]["state"] == "done" and "2 scenes" in listed[-1]["message"]
     assert [card["box_cloud"] for card in listed[-1]["scenes"]] == [0.5, 0.5]
     assert [card["covers"] for card in listed[-1]["scenes"]] == [1.0, 1.0]

@@ -6,14 +6,26 @@ import numpy as np
 import pytest
 from rasterio.transform import Affine, from_origin
 
+from evaluation.__main__ import _parser, choose_data
 from evaluation.opensr_test import load_opensr
-from evaluation.pairs import AS_GIVEN, check_bands, digest, export, load_dataset, match
+from evaluation.pairs import (
+    AERIAL,
+    AS_GIVEN,
+    PAIRS,
+    check_bands,
+    digest,
+    export,
+    load_dataset,
+    match,
+)
+from evaluation.protocol import HARMONISATIONS
 from ldsr.data.patch import Patch
 from ldsr.errors import LdsrError, MetricError
 from tests.rasters import PLACE, UTM, write_tif
 from tests.test_evaluation import make_tiles
 
 FINE = PLACE @ Affine.scale(1 / 4)
+LINEAR = HARMONISATIONS["linear"]
 
 
 def make_fine(height: int = 80, width: int = 96, seed: int = 0) -> np.ndarray:
@@ -73,6 +85,27 @@ def test_aerial_tiles_know_their_place(tmp_path: Path) -> None:
     assert [case.name for case in cases] == ["city_000", "city_001", "city_002"]
     assert [case.group for case in cases] == ["city 4", "city 4", "city 9"]
     assert cases[0].lr.size == (16, 16) and cases[0].hr.size == (64, 64)
+
+
+def test_what_was_made_of_its_reference_is_left_as_it_is(tmp_path: Path) -> None:
+    """Aerial tiles alone, one file or a folder of them, are neither moved nor harmonised."""
+
+    def chosen(path: Path, *more: str) -> tuple[str, set[str]]:
+        dataset = choose_data(_parser().parse_args(["--pairs", str(path), *more]))
+        return dataset.description, {name for case in dataset.cases for name in case.references}
+
+    fine, folder = make_fine(), tmp_path / "towns"
+    folder.mkdir()
+    for name in ("city", "town"):
+        np.savez(folder / f"{name}.npz", image=make_tiles(1))
+    for path in (folder / "city.npz", folder):
+        assert chosen(path) == (AERIAL, {AS_GIVEN})
+    assert chosen(folder, "--harmonise", "linear") == (AERIAL, {AS_GIVEN, LINEAR})
+    pairs = tmp_path / "pairs.npz"
+    np.savez(pairs, lr=coarse(fine)[None], hr=fine[None])
+    assert chosen(pairs) == (PAIRS, {AS_GIVEN, LINEAR})
+    pairs.rename(folder / "pairs.npz")
+    assert chosen(folder) == (PAIRS, {AS_GIVEN, LINEAR})
 
 
 def test_what_is_exported_comes_back(tmp_path: Path) -> None:

@@ -22,9 +22,7 @@ from tests.pictures import make_hr, make_lr, make_sr, place
 
 EXAMPLES = Path(os.environ.get("LDSR_LPIPS_EXAMPLES", "no such folder"))
 """The authors' example pictures (imgs/ex_*.png of their repository), where somebody has them."""
-REAL = (
-    Path(os.environ.get("TORCH_HOME", "~/.cache/torch")).expanduser() / "hub/checkpoints" / ALEXNET
-)
+REAL = ALEXNET.path
 """Where the machine's own AlexNet lies, if it has one."""
 
 
@@ -52,11 +50,11 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         else torch.zeros(1).expand(shape)
         for name, shape in shapes.items()
     }
-    for folder in ("checkpoints", "pyiqa"):
-        (tmp_path / "hub" / folder).mkdir(parents=True)
-    torch.save(state, tmp_path / "hub" / "checkpoints" / ALEXNET)
+    for entry in (ALEXNET, HEADS):
+        entry.path.parent.mkdir(parents=True)
+    torch.save(state, ALEXNET.path)
     inside = Path(torchmetrics.__file__).parent / "functional" / "image" / "lpips_models"
-    shutil.copy(inside / "alex.pth", tmp_path / "hub" / "pyiqa" / HEADS)
+    shutil.copy(inside / "alex.pth", HEADS.path)
     return hash_features(state)
 
 
@@ -73,8 +71,7 @@ def others(sr: np.ndarray, hr: np.ndarray) -> dict[str, float]:
     pair = [torch.from_numpy(x)[None] for x in (sr, hr)]
     found = {"torchmetrics": float(theirs(*pair, net_type="alex"))}
     pyiqa = pytest.importorskip("pyiqa", exc_type=ImportError)
-    heads = Path(torch.hub.get_dir()) / "pyiqa" / HEADS
-    metric = pyiqa.create_metric("lpips", device="cpu", pretrained_model_path=str(heads))
+    metric = pyiqa.create_metric("lpips", device="cpu", pretrained_model_path=str(HEADS.path))
     return found | {"pyiqa": float(metric(*((x + 1) / 2 for x in pair)))}
 
 
@@ -124,20 +121,38 @@ def test_invalid_pixels_take_no_part(made: str) -> None:
     assert found == pytest.approx(half, rel=0.35), "but for the seam's surroundings"
 
 
-def test_other_weights_are_refused(made: str, tmp_path: Path) -> None:
+def test_other_weights_are_refused(made: str) -> None:
     with pytest.raises(Missing, match="not hold the published AlexNet"):
         Lpips()
     judge = Judge(metrics=["lpips", "lpips_nir"])
     hr = make_hr()
     for score in judge.scores(hr, hr=hr):
         assert score.status == "unavailable" and "weights fetch" in score.fix
-    (tmp_path / "hub" / "pyiqa" / HEADS).write_bytes(b"something else")
+    HEADS.path.write_bytes(b"something else")
     assert Lpips(features_sha256=made)(*make_pair()) > 0, "torchmetrics carries the same heads"
     with pytest.raises(Missing, match="own weights"):
         Lpips(features_sha256=made, heads_sha256="0" * 64)
-    (tmp_path / "hub" / "checkpoints" / ALEXNET).write_bytes(b"cut off")
+    ALEXNET.path.write_bytes(b"cut off")
     with pytest.raises(MetricError, match="damaged"):
         Lpips(features_sha256=made)
+
+
+def test_what_cannot_be_loaded_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def load(**how: object) -> None:
+        tried.append(how)
+        raise Missing("LPIPS needs AlexNet's weights.", "Fetch them.")
+
+    monkeypatch.setattr("evaluation.judge.Lpips", load)
+    judge, hr = Judge(metrics=["lpips", "lpips_nir"]), make_hr()
+    for _ in range(2):
+        scores = judge.scores(hr, hr=hr)
+        assert {score.reason for score in scores} == {"LPIPS needs AlexNet's weights."}
+    assert len(tried) == 1
+    judge.retry()
+    judge.scores(hr, hr=hr)
+    assert len(tried) == 2, "a person may have fetched them"
 
 
 def test_pictures_too_small_for_the_network(made: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,8 +196,11 @@ def test_without_crs_the_picture_is_plain(tmp_path) -> None:
 def test_ground_size_is_measured() -> None:
     from rasterio.crs import CRS
 
-    across, down, epsg = ground_size(CRS.from_string(UTM), PLACE, 40, 40)
-    assert abs(across - 10) < 0.02 and abs(down - 10) < 0.02 and epsg == 32633
+    across, down, zone = ground_size(CRS.from_string(UTM), PLACE, 40, 40)
+    assert abs(across - 10) < 0.02 and abs(down - 10) < 0.02 and zone == "EPSG:32633"
+    for west in (190, -170):
+        grid = from_origin(west, 10, 1e-4, 1e-4)
+        assert ground_size(CRS.from_epsg(4326), grid, 40, 40)[2] == "EPSG:32602"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation import benchmark_report
 from evaluation.benchmark_report import make_report
 from evaluation.judge import Judge
 from evaluation.metrics import METRICS
 from evaluation.pairs import Dataset
+from evaluation.report_figures import curves, draw_all
 from evaluation.report_gallery import make_gallery
-from evaluation.summary import number
+from evaluation.summary import number, summarise
 from ldsr.pipeline import Pipeline
 from tests.test_runs import make_cases, make_options, make_tiny
 
@@ -40,7 +42,7 @@ def report(tiny_pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) ->
             sweep_every=2,
             detail=True,
             options=make_options(*OPTIONS),
-            command=["--pairs", "/home/somebody/tiles.npz"],
+            command=["--pairs", "/home/somebody/tiles.npz", "--foreign", "a=/home/somebody/b"],
             on_progress=lambda progress: None,
         )
     return folder, lines
@@ -67,7 +69,7 @@ def test_it_calls_nobody_and_names_no_place_of_this_machine(
     assert not re.search(r'(?:src|href)="(?!data:)', text), "nothing is fetched"
     assert "@import" not in text and "url(" not in text
     assert page.count("plotly.js v") == 1, "plotly once"
-    assert "/home/somebody" not in page and "tiles.npz" in page
+    assert "/home/somebody" not in page and "--pairs tiles.npz --foreign a=b" in page
     assert str(report[0]) not in page
     assert "Blocks &lt;&amp; co&gt;" in page
 
@@ -158,6 +160,70 @@ def test_patches_are_ranked_against_bicubic() -> None:
     ]
     assert gallery.metric == "PSNR" and "hallucination" not in gallery.rows[0].pictures
     assert make_gallery(rows, cases, {"bicubic": nearest()}) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("/home/x/tiles.npz", "tiles.npz"),
+        ("../x/tiles.npz", "tiles.npz"),
+        ("../x/tiles/", "tiles"),
+        ("NAME=/home/x/y", "NAME=y"),
+        ("--foreign=NAME=../x/y", "--foreign=NAME=y"),
+        ("/home/a=b/y", "y"),
+        ("NAME=/home/a=b/y", "NAME=y"),
+        ("bicubic,base", "bicubic,base"),
+        ("forest:0.6, water:0.4", "forest:0.6, water:0.4"),
+    ],
+)
+def test_the_shown_command_names_no_folder(word: str, shown: str) -> None:
+    assert benchmark_report._without_folder(word) == shown
+
+
+def test_no_score_to_draw_is_no_figure() -> None:
+    rows = [
+        {"reference": "as given", "method": f"base, {steps}", "patch": "x", "group": "x"}
+        | {"evaluations": steps, "steps": steps, "threshold": 0.0, "sweep": 1, "seconds": 1.0}
+        | {"rmse": 0.01 * steps}
+        for steps in (1, 2)
+    ]
+    lines = summarise(rows)
+    assert curves(lines, rows, "steps") is None and draw_all(lines, rows) == []
+    rows = [row | {"psnr": 30.0 + row["steps"]} for row in rows]
+    assert [figure.key for figure in draw_all(summarise(rows), rows)] == ["steps"]
+
+
+def test_generated_detail_is_judged_once_and_without_the_border(
+    tiny_pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, refine = [], benchmark_report._refine
+
+    def count(*given: object) -> object:
+        seen.append(refine(*given))
+        return seen[-1]
+
+    monkeypatch.setattr(benchmark_report, "_refine", count)
+
+    def judge(count: int, *asked: str) -> str:
+        seen.clear()
+        options = make_options("--steps", "1", "--refine-steps", "1", *asked)
+        figure = benchmark_report._detail(make_cases(count), tiny_pipeline, options, tmp_path)
+        assert [len(trace["x"]) for trace in figure.views[""]["data"]] == [10, 10] * (
+            len(options.bases)
+        )
+        return (tmp_path / "detail.csv").read_text()
+
+    first = judge(2)
+    assert [picture.detail.shape for picture in seen] == [(56, 56)] * 2, "4 of 64 pixels a side"
+    assert {x.shape for x in (seen[0].hr, seen[0].base, seen[0].sr)} == {(4, 56, 56)}
+    assert judge(2) == first and not seen
+    assert judge(2, "--bases", "ldsr", "bicubic").startswith(first) and len(seen) == 2
+    assert judge(2, "--seed", "1") != first and len(seen) == 2, "other settings"
+    judge(3, "--seed", "1")
+    assert len(seen) == 3, "other data"
+    (tmp_path / "detail.csv").write_text("method,tenth\nldsr + refine,1\n")
+    judge(2)
+    assert len(seen) == 2, "a table of an earlier version"
 
 
 def test_a_second_run_reads_what_is_there(

@@ -144,6 +144,23 @@ def test_base_maps_and_their_replacement(monkeypatch):
     assert "tiles.local" in result_map(shown_of(placed(16))).decode()
 
 
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://{s}.tiles.local/{z}/{x}/{y}.png", " http://*.tiles.local"),
+        ("HTTP://a.tiles-{s}.local:8080/{z}/{x}/{y}{r}.png", " http://*.local:8080"),
+        ("//tiles.local/{z}/{x}/{y}.png", " http://tiles.local"),
+        ("http://127.0.0.1:8000?z={z}&x={x}&y={y}", " http://127.0.0.1:8000"),
+        ("https://{s}.tiles.local/{z}/{x}/{y}.png", ""),
+        ("/tiles/{z}/{x}/{y}.png", ""),
+        ("http://tiles.local; script-src */{z}/{x}/{y}.png", " http://tiles.local"),
+    ],
+)
+def test_the_policy_lets_tiles_through_and_nothing_else(monkeypatch, url, host):
+    monkeypatch.setenv(TILES_VARIABLE, url)
+    assert f"img-src 'self' data: https:{host}; base-uri 'none'" in policy()
+
+
 @pytest.fixture
 def client(monkeypatch) -> TestClient:
     monkeypatch.setattr("ldsr.web.studio.list_samples", tuple)

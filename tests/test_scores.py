@@ -9,7 +9,16 @@ import torch
 from scipy.ndimage import shift as move
 
 from evaluation import consistency
-from evaluation.fidelity import BORDER, SMALL, SMALL_BORDER, border_of, crop, psnr, rmse, ssim
+from evaluation.fidelity import (
+    BORDER,
+    SMALL,
+    SMALL_BORDER,
+    border_of,
+    crop,
+    psnr,
+    squared_error,
+    ssim,
+)
 from evaluation.judge import COMPUTE, Judge
 from evaluation.metrics import METRICS
 from evaluation.pair_scores import score_files
@@ -81,7 +90,9 @@ def test_pixel_scores_agree_with_scikit_image_and_torchmetrics(triple: tuple) ->
 
 def test_known_answers() -> None:
     hr = np.full((4, 40, 40), 0.2)
-    assert rmse(hr + 0.01, hr) == pytest.approx(0.01)
+    assert squared_error(hr + 0.01, hr) == pytest.approx([0.01**2] * 4)
+    assert squared_error(hr + 1, hr) == pytest.approx([0.8**2] * 4), "clipped to 0..1"
+    assert squared_error(hr + 1, hr, data_range=None) == pytest.approx([1] * 4)
     assert psnr(hr, hr) == float("inf")
     assert spectral_angle(2 * hr, hr) == 0
     red = np.array([1.0, 0, 0, 0])[:, None, None]

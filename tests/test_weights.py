@@ -167,8 +167,8 @@ def test_describe_knows_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         shown = describe(name)
         assert shown["here"] == entry.embedded and (shown["command"] == "") == entry.embedded
     assert describe("sam-vit-b")["size"] == "375 MB" and describe("ldsr-s2")["size"] == "1.13 GB"
-    assert describe("clip-iqa-prompts")["size"] == "size unknown"
-    assert "oncommercial" in describe("clip-iqa-prompts")["licence"]
+    assert "non-commercial" in describe("clip-rn50")["remark"]
+    assert "read it before use" in describe("ldsr-s2")["remark"]
     with pytest.raises(WeightsError, match="known are mini"):
         describe("nothing")
 
@@ -200,9 +200,11 @@ def unpublished(entry: Weights, monkeypatch: pytest.MonkeyPatch) -> Weights:
 
 
 def test_a_file_put_there_by_hand_is_not_pinned(unpublished: Weights) -> None:
+    assert describe("thing")["size"] == "size unknown"
     unpublished.path.parent.mkdir(parents=True)
     unpublished.path.write_bytes(CONTENT)
     assert verify("thing")[0] == "unknown" and state("thing") == "here"
+    assert describe("thing")["size"] == "5.12 kB"
     assert find_weights("thing")[0] == unpublished.path
     assert not (weights.home() / "pins.json").exists()
 

@@ -49,7 +49,6 @@ function scoreRow(value, row) {
     title.append("\u00a0", arrow, hush(`, ${row.better}; `));
   }
   head.append(title);
-  if (row.reason) head.classList.add("is-without");
   const cells = row.cells[chosen.reference] || row.cells[0];
   head.append(...cells.map((one, i) => cell(one, value.columns[i])));
   if (row.reason) {

@@ -56,6 +56,7 @@ function line(value, { run, row, i }) {
     const cell = make("td", "ev-score", score ? score.text : "–");
     cell.dataset.label = `${metric.title}\u00a0${metric.arrow}`;
     cell.title = score ? score.range : "";
+    if (score && score.range) cell.append(make("span", "ev-hush", `, ${score.range}`));
     cell.classList.toggle("is-sorted", metric.name === sortBy);
     box.append(cell);
   }

@@ -11,6 +11,7 @@ from rasterio.transform import Affine
 from rasterio.warp import transform as warp
 
 from ldsr.data.patch import MAX_SIDE, MIN_SIDE
+from ldsr.data.places import utm, wrap
 from ldsr.errors import PatchError
 
 GSD = 10.0
@@ -85,12 +86,12 @@ def check_grid(
         )
     if not crs:
         return None, transform
-    across, down, epsg = ground_size(crs, transform, width, height)
+    across, down, zone = ground_size(crs, transform, width, height)
     low, high = GSD_RANGE
     if low <= across <= high and low <= down <= high:
         return crs, transform
     unit = " in degrees" if crs.is_geographic else ""
-    warp_to = f"-t_srs EPSG:{epsg} " if epsg else ""
+    warp_to = f"-t_srs {zone} " if zone else ""
     raise PatchError(
         f"{what} has pixels{unit} of {across:.3g} x {down:.3g} m on the ground, expected "
         f"{GSD:g} m; bring the original Sentinel-2 10 m bands onto a UTM grid, for example with "
@@ -108,12 +109,12 @@ def window_transform(transform: Affine | None, col: int, row: int) -> Affine | N
 
 def ground_size(
     crs: CRS, transform: Affine, width: int, height: int
-) -> tuple[float, float, int | None]:
+) -> tuple[float, float, str | None]:
     """Measure a pixel at the centre of the grid, on the WGS 84 ellipsoid.
 
     Returns:
-        Width and height of a pixel in metres on the ground, and the EPSG code of the UTM zone
-        there (None where the CRS cannot be related to the earth).
+        Width and height of a pixel in metres on the ground, and the UTM zone there, such as
+        "EPSG:32633" (None where the CRS cannot be related to the earth).
     """
     x, y = transform.c + transform.a * width / 2, transform.f + transform.e * height / 2
     places = [(x, y), (x + transform.a, y), (x, y + transform.e)]
@@ -125,8 +126,7 @@ def ground_size(
         unit = crs.linear_units_factor[1] if crs.is_projected else 1.0
         return transform.a * unit, -transform.e * unit, None
     sizes = [_metres(lon[0], lat[0], lon[i], lat[i]) for i in (1, 2)]
-    zone = int((lon[0] + 180) // 6) % 60 + 1
-    return sizes[0], sizes[1], (32600 if lat[0] >= 0 else 32700) + zone
+    return sizes[0], sizes[1], utm(wrap(lon[0]), lat[0])
 
 
 def _metres(lon: float, lat: float, other_lon: float, other_lat: float) -> float:
@@ -134,6 +134,7 @@ def _metres(lon: float, lat: float, other_lon: float, other_lat: float) -> float
     major, eccentricity = 6378137.0, 0.00669437999014
     bend = 1 - eccentricity * math.sin(math.radians(lat)) ** 2
     north = math.radians(other_lat - lat) * major * (1 - eccentricity) / bend**1.5
-    turn = (other_lon - lon + 180) % 360 - 180
-    east = math.radians(turn) * major / math.sqrt(bend) * math.cos(math.radians(lat))
+    east = (
+        math.radians(wrap(other_lon - lon)) * major / math.sqrt(bend) * math.cos(math.radians(lat))
+    )
     return math.hypot(north, east)

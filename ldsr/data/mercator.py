@@ -14,6 +14,7 @@ from rasterio.transform import Affine, array_bounds
 from rasterio.warp import reproject, transform_bounds
 from rasterio.warp import transform as warp
 
+from ldsr.data.places import wrap
 from ldsr.errors import LdsrError
 
 RADIUS = 6378137.0
@@ -95,7 +96,7 @@ def outline(
         for t in steps
     ]
     lons, lats = warp(crs, "EPSG:4326", [x for x, _ in ring], [y for _, y in ring])
-    ring = [(lat, centre + _turn(lon - centre)) for lon, lat in zip(lons, lats, strict=True)]
+    ring = [(lat, centre + wrap(lon - centre)) for lon, lat in zip(lons, lats, strict=True)]
     return [*ring, ring[0]]
 
 
@@ -116,12 +117,7 @@ def _centre(size: tuple[int, int], crs: CRS | None, transform: Affine | None) ->
             f"The picture's position ({x:.0f}, {y:.0f} in {crs.to_string()}) lies on no web map, "
             f"expected a latitude within {NORTHMOST:g} degrees; check its coordinate system."
         )
-    return _turn(lon) if abs(_turn(lon)) < 179.5 else lon % 360
-
-
-def _turn(degrees: float) -> float:
-    """The same angle in -180 .. 180."""
-    return (degrees + 180) % 360 - 180
+    return wrap(lon) if abs(wrap(lon)) < 179.5 else lon % 360
 
 
 def _mercator(centre: float) -> CRS:

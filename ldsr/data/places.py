@@ -23,6 +23,8 @@ PIXEL = 10
 """Metres; boxes begin and end at multiples of it."""
 NORTHMOST, SOUTHMOST = 84.0, -80.0
 """Where UTM ends, in degrees of latitude; Sentinel-2 takes no picture beyond 82.8 degrees."""
+PER_SIDE = 8
+"""Points with which a side of a box is followed, for in degrees it is no straight line."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,12 +65,12 @@ class Box:
         )
         return lon, lat
 
-    def ring(self, per_side: int = 8) -> list[tuple[float, float]]:
+    def ring(self) -> list[tuple[float, float]]:
         """Draw the outline as longitude, latitude, closed.
 
         Longitudes run on across the antimeridian (179.99, 180.01), so that a line stays a line.
         """
-        steps = np.linspace(0, 1, per_side, endpoint=False)
+        steps = np.linspace(0, 1, PER_SIDE, endpoint=False)
         wide, high = self.east - self.west, self.north - self.south
         corners = [(0, 0, 1, 0), (1, 0, 0, 1), (1, 1, -1, 0), (0, 1, 0, -1)]
         points = [
@@ -77,9 +79,7 @@ class Box:
             for t in steps
         ]
         first = self.centre[0]
-        ring = [
-            ((lon - first + 180) % 360 - 180 + first, lat) for lon, lat in _lonlat(self.crs, points)
-        ]
+        ring = [(first + wrap(lon - first), lat) for lon, lat in _lonlat(self.crs, points)]
         return [*ring, ring[0]]
 
     def geojson(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def box_at(lon: float, lat: float, side: int = 1280, *, crs: str | None = None) 
         )
     if side not in SIDES:
         raise SceneError(f"A box has a side of {side} m, expected one of {_or(SIDES)} m.")
-    lon = (lon + 180) % 360 - 180
+    lon = wrap(lon)
     crs = crs or utm(lon, lat)
     try:
         (x,), (y,) = warp("EPSG:4326", crs, [lon], [lat])
@@ -138,8 +138,13 @@ def box_at(lon: float, lat: float, side: int = 1280, *, crs: str | None = None) 
     return Box(crs=crs, west=west, south=south, east=west + side, north=south + side)
 
 
+def wrap(degrees: float) -> float:
+    """The same angle in -180 .. 180."""
+    return (degrees + 180) % 360 - 180
+
+
 def utm(lon: float, lat: float) -> str:
-    """Name the UTM zone of a place, such as "EPSG:32633".
+    """Name the UTM zone of a place, such as "EPSG:32633"; longitude in -180 .. 180.
 
     Norway's and Svalbard's wider zones are as in the MGRS, which Sentinel-2's tiles follow.
     """

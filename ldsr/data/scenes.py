@@ -71,7 +71,6 @@ class Scene:
         id: of the tile that covers most of the box.
         acquired: time of acquisition (UTC).
         cloud_percent: of that whole tile, as the catalogue says, 0..100, or None.
-        platform: such as "sentinel-2b", or "".
         tiles: in one CRS, the one that covers most of the box first.
         catalogue: key of the `Catalogue` it is from.
     """
@@ -79,7 +78,6 @@ class Scene:
     id: str
     acquired: datetime
     cloud_percent: float | None
-    platform: str
     tiles: tuple[Tile, ...]
     catalogue: str
 
@@ -171,7 +169,6 @@ def _scene(entries: list[Entry], box: Box, catalogue: str) -> Scene:
         id=best.tile.id,
         acquired=best.acquired,
         cloud_percent=best.cloud_percent,
-        platform=best.platform,
         tiles=tuple(frames),
         catalogue=catalogue,
     )

@@ -127,6 +127,7 @@ class Desk:
         def work(patch: Patch, settings: Any, on_step: Callable[..., None]) -> Any:
             if self._judge is None:
                 self._judge = Judge(device=str(self.studio.pipeline.device))
+            self._judge.retry()
             wanted = [(label, method) for label in references for method in methods]
             found: dict[str, dict[str, Sequence[Score]]] = {label: {} for label in references}
             for i, (label, method) in enumerate(wanted, 1):

@@ -7,6 +7,7 @@ import numpy as np
 from ldsr.data import scl
 from ldsr.data.mercator import outline
 from ldsr.data.patch import Patch
+from ldsr.data.places import wrap
 from ldsr.errors import LdsrError
 from ldsr.result import SCALE, StageFigures, SuperResolution
 from ldsr.semantics.vocabulary import format_tags
@@ -194,7 +195,7 @@ def position(patch: Patch) -> str:
         lat, lon = np.mean(outline(patch.size, patch.crs, patch.transform)[:-1], axis=0)
     except LdsrError:
         return crs
-    lon = (lon + 180) % 360 - 180
+    lon = wrap(lon)
     north, east = "N" if lat >= 0 else "S", "E" if lon >= 0 else "W"
     return f"{abs(lat):.4f}° {north}, {abs(lon):.4f}° {east}; {crs}"
 

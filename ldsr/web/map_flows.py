@@ -230,7 +230,8 @@ async def _find_scenes(studio: Studio, value: Value) -> AsyncIterator[dict[str, 
 
     async def look(key: str) -> None:
         async with room:
-            cards[key] |= await asyncio.to_thread(_box_cloud, founds[key], box)
+            measured = await asyncio.to_thread(_box_cloud, founds[key], box)
+            cards[key] = cards[key] | measured  # a new one: what was sent before stays as it was
 
     tasks = [asyncio.create_task(look(key)) for key in cards]
     try:

@@ -10,7 +10,6 @@ import html
 import io
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from ldsr.data.mercator import Bounds, outline, to_mercator
 from ldsr.result import SCALE
 from ldsr.web import facts
 from ldsr.web.basemaps import basemaps
+from ldsr.web.map_picker import leaflet_folder
 from ldsr.web.theme import asset
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def result_map(shown: "Shown") -> bytes:
 
 def policy() -> str:
     """The Content-Security-Policy under which the page is served."""
-    hosts = {
-        match[0] for tiles in basemaps() if (match := re.match(r"http://[^/{}]+", tiles["url"]))
-    }
+    hosts = {host for tiles in basemaps() if (host := _plain_host(tiles["url"]))}
     return "; ".join(
         (
             "default-src 'none'",
@@ -83,6 +81,15 @@ def policy() -> str:
             "sandbox allow-scripts allow-downloads allow-popups allow-popups-to-escape-sandbox",
         )
     )
+
+
+def _plain_host(url: str) -> str:
+    """Name the hosts of a Leaflet template that are not asked by https, or "".
+
+    Of "http://{s}.tiles.org/..." it is "http://*.tiles.org": a policy has a wildcard at the front.
+    """
+    found = re.match(r"(?:http:)?//([\w.:{}-]+)", url, re.IGNORECASE)
+    return "http://" + re.sub(r".*\{\w*\}[^.:]*", "*", found[1]) if found else ""
 
 
 def _page(
@@ -159,9 +166,7 @@ def _verbatim() -> type:
 @functools.cache
 def _leaflet(name: str) -> str:
     """One of Leaflet's files, without what it would fetch."""
-    from xstatic.pkg import leaflet
-
-    text = (Path(leaflet.BASE_DIR) / name).read_text(encoding="utf-8")
+    text = (leaflet_folder() / name).read_text(encoding="utf-8")
     if name.endswith(".css"):
         return re.sub(r"/\*.*?\*/|url\((?!data:)[^)]*\)", "", text, flags=re.DOTALL)
     return re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)

@@ -67,12 +67,13 @@ def answer(page, key: str) -> None:
 
 
 def results(page) -> str:
+    """Ask for the results and read their summary, once it has been written anew."""
+    page.evaluate("document.querySelector('.st-summary').textContent = ''")
     if page.get_attribute(".st-results", "open") is None:
         page.click(".st-results summary")
     else:
         page.click(".st-refresh")
     page.wait_for_function("document.querySelector('.st-summary').textContent !== ''")
-    page.wait_for_timeout(300)
     return page.inner_text(".st-summary")
 
 
