@@ -10,9 +10,13 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ldsr.errors import LdsrError
 from ldsr.settings import BASES, CONSISTENCIES, SAMPLERS, SKIP_FORMS, Settings
+
+if TYPE_CHECKING:
+    from ldsr.result import Uncertainty
 
 SCALES = ("dn/10000", "(dn-1000)/10000", "reflectance")
 
@@ -42,8 +46,11 @@ def run(options: argparse.Namespace) -> int:
         try:
             patch = read_patch(path, bands=bands, scale=options.scale)
             pipeline = pipeline or Pipeline.load(options.weights, device=options.device)
-            written = _write(pipeline(patch, settings), path, options)
+            result = pipeline(patch, settings)
+            written = _write(result, path, options)
             print(f"{path} -> {written}")
+            if result.uncertainty is not None:
+                print(_say_uncertainty(result.uncertainty))
         except LdsrError as error:
             print(f"ldsr: {path}: {error}", file=sys.stderr)
             failed = True
@@ -179,9 +186,24 @@ def _write(pipeline_result: object, path: Path, options: argparse.Namespace) -> 
         write_geotiff(pipeline_result, Path(f"{stem}_base.tif"), picture="base")
     if pipeline_result.detail is not None:
         write_geotiff(pipeline_result, Path(f"{stem}_detail.tif"), picture="detail")
+    if pipeline_result.uncertainty is not None:
+        write_geotiff(pipeline_result, Path(f"{stem}_uncertainty.tif"), picture="uncertainty")
     sheet = json.dumps(pipeline_result.run_sheet(), indent=2)
     Path(f"{stem}.json").write_text(sheet + "\n", encoding="utf-8")
     return written
+
+
+def _say_uncertainty(found: "Uncertainty") -> str:
+    """How many samples, why no more, and whether the intervals hold what they say."""
+    ended = {
+        "all": "",
+        "settled": f", settled (a further one changed the map by {found.change:.1%})",
+        "cancelled": ", cancelled",
+    }[found.ended]
+    name = found.calibration.name if found.calibration else ""
+    trust = f"calibrated for {name!r}" if name else f"uncalibrated: {found.uncalibrated}"
+    places = f"{len(found.places)} place{'' if len(found.places) == 1 else 's'} to check"
+    return f"  {found.samples} of {found.asked} samples{ended}; {trust}; {places}"
 
 
 def _make_folder(folder: Path) -> None:
@@ -252,6 +274,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     add("skip_form", str, "what is used again", choices=SKIP_FORMS)
     add("consistency", str, "operator of the back-projection", choices=CONSISTENCIES)
     add("seed", int, "of the noise")
+    add("samples", int, "pictures drawn to see how far they differ, 2..32; 0 draws none")
+    add("settle", float, "change of the map below which sampling ends early, 0..1; 0 never")
 
 
 if __name__ == "__main__":

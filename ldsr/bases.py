@@ -88,7 +88,7 @@ def _sharpen(
     noise = temperature * draw_noise(cond.shape[1:], generators).to(cond)
 
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-        level = schedule.alpha(t).to(x_t)
+        level = schedule.alpha(t[:1]).to(x_t)
         factors = torch.full_like(level, factor)
 
         def block(x_t: Tensor, cond: Tensor) -> tuple[Tensor]:

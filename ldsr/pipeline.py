@@ -10,10 +10,13 @@ from ldsr.device import choose_device
 from ldsr.errors import PatchError, WeightsError
 from ldsr.loading import Loaded, Part, Parts, load_weights
 from ldsr.result import SCALE, PromptSensitivity, SuperResolution
-from ldsr.run import OnStep, Run, Step, to_patch, to_tensor
+from ldsr.run import Run
 from ldsr.semantics import sources
 from ldsr.semantics.vocabulary import contrast
-from ldsr.settings import BASES, Settings
+from ldsr.settings import BASES, DEFAULT_SAMPLES, Settings
+from ldsr.steps import OnStep, Step
+from ldsr.tensors import to_patch, to_tensor
+from ldsr.uncertainty import estimate
 
 __all__ = ["OnStep", "Pipeline", "Step"]
 
@@ -86,7 +89,8 @@ class Pipeline:
         run = Run(self, patch, settings or Settings(), on_step)
         base = run.base()
         sr = run.refined(base) if run.settings.refine else base
-        return run.result(base, sr)
+        uncertainty = estimate(run, base, sr) if run.settings.samples else None
+        return run.result(base, sr, uncertainty)
 
     @torch.inference_mode()
     def refine(
@@ -117,7 +121,37 @@ class Pipeline:
         settings = dataclasses.replace(settings or Settings(), refine=True)
         run = Run(self, patch, settings, on_step)
         given = run.given_base(to_tensor(base, self.device))
-        return run.result(given, run.refined(given))
+        sr = run.refined(given)
+        uncertainty = estimate(run, given, sr) if run.settings.samples else None
+        return run.result(given, sr, uncertainty)
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        result: SuperResolution,
+        samples: int = DEFAULT_SAMPLES,
+        on_step: OnStep | None = None,
+    ) -> SuperResolution:
+        """Draw further samples of a finished run: the same result with its uncertainty.
+
+        Args:
+            result: of this pipeline; its picture is sample 0 and is not computed again.
+            samples: at most, sample 0 included, 2..32.
+            on_step: called as samples come; `ldsr.steps.Enough` raised in it keeps what there is.
+
+        Raises:
+            LdsrError: a number out of its range, or settings that draw nothing.
+            WeightsError: weights that are not here.
+        """
+        settings = dataclasses.replace(result.settings, samples=samples)
+        run = Run(self, result.lr, settings, on_step, tags=(result.tags, result.tags_source))
+        base, sr = (to_tensor(x, self.device) for x in (result.base, result.sr))
+        run.continue_from(base, given=result.base_given)
+        uncertainty = estimate(run, base, sr if settings.refine else base)
+        seconds = {**result.seconds, "sample": run.clock.finish()["total"]}
+        return dataclasses.replace(
+            result, settings=settings, uncertainty=uncertainty, seconds=seconds
+        )
 
     def find_tags(self, patch: Patch, semantics: str) -> tuple[dict[str, float] | None, str]:
         """Land-cover tags of a patch and where they come from.

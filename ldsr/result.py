@@ -31,6 +31,116 @@ class StageFigures:
     residual_after: float
 
 
+LEVELS = (0.5, 0.8, 0.9)
+"""Shares of the true values that intervals shall hold."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What turns the spread of samples into intervals that hold as much as they say.
+
+    Attributes:
+        name: of the preset it was fitted for.
+        data: one sentence on the pictures it was fitted and measured on.
+        floor: of each band, reflectance: the least deviation assumed anywhere.
+        factors: half width of the interval in units of the scale (see `Uncertainty.scale`), by
+            number of samples and level, of each band.
+        coverage: share of the true values that the intervals held on pictures they were not
+            fitted on, by number of samples and level, of each band.
+    """
+
+    name: str
+    data: str
+    floor: tuple[float, ...]
+    factors: Mapping[int, Mapping[float, tuple[float, ...]]]
+    coverage: Mapping[int, Mapping[float, tuple[float, ...]]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A part of a picture that should not be believed as it is drawn.
+
+    Attributes:
+        reason: "structure" (samples put edges elsewhere), "brightness" (a wide interval),
+            "generated" (stage 2 changed much) or "input" (seen at 10 m it is not the input).
+        text: one sentence with the number behind it.
+        severity: how far beyond what is unremarkable, 1 or more.
+        area: pixels of 2.5 m.
+        outline: corners (row, column) of its border in pixels of 2.5 m, 0 at the edge of the first
+            pixel; closed.
+    """
+
+    reason: str
+    text: str
+    severity: float
+    area: int
+    outline: tuple[tuple[float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Uncertainty:
+    """How far several samples of one run differ.
+
+    Attributes:
+        mean: of the samples, reflectance float32 [4, 4H, 4W].
+        std: their standard deviation (n - 1), reflectance float32 [4, 4H, 4W].
+        scale: what the intervals are multiples of, reflectance float32 [4, 4H, 4W]: `std` made
+            smooth and never below the calibration's floor; without a calibration `std` itself.
+        edge_spread: how far edges move between samples, pixels of 2.5 m, float32 [4H, 4W].
+        samples: drawn.
+        asked: at most.
+        ended: why there are no more: "all", "settled" or "cancelled".
+        change: of the map with the last sample, relative, 0..
+        factors: half width of an interval in units of `scale`, by level, of each band.
+        calibration: what the factors come from; None: they hold the model's own next sample so
+            often, which says nothing about the ground.
+        uncalibrated: why there is none, one sentence, or "".
+        places: the few places to check, worst first.
+        check: bool [4H, 4W], True within `places`.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    scale: np.ndarray
+    edge_spread: np.ndarray
+    samples: int
+    asked: int
+    ended: str
+    change: float
+    factors: Mapping[float, tuple[float, ...]]
+    calibration: Calibration | None
+    uncalibrated: str
+    places: tuple[Place, ...]
+    check: np.ndarray
+
+    def half_width(self, level: float) -> np.ndarray:
+        """Half width of the interval about `mean` of one of LEVELS: float32 [4, 4H, 4W]."""
+        return self.scale * np.array(self.factors[level], np.float32)[:, None, None]
+
+    def sheet(self, valid: np.ndarray) -> dict:
+        """What the run sheet says of it, over the valid pixels [4H, 4W]."""
+        widths = {f"{level:.0%}": self.half_width(level) for level in self.factors}
+        return {
+            "samples": self.samples,
+            "asked": self.asked,
+            "ended": self.ended,
+            "change": None if np.isinf(self.change) else round(self.change, 4),
+            "calibrated": self.calibration is not None,
+            "calibration": self.calibration.name if self.calibration else self.uncalibrated,
+            "calibration_data": self.calibration.data if self.calibration else None,
+            "mean_std": _per_band(self.std, valid),
+            "mean_half_width": {name: _per_band(width, valid) for name, width in widths.items()},
+            "check_here": [
+                {"reason": place.reason, "text": place.text, "area": place.area}
+                for place in self.places
+            ],
+        }
+
+
+def _per_band(values: np.ndarray, valid: np.ndarray) -> list[float]:
+    return [round(float(band[valid].mean()), 6) for band in values]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SuperResolution:
     """One super-resolved patch.
@@ -52,6 +162,10 @@ class SuperResolution:
             without a second stage.
         tags: land-cover tags that guided stage 2 with their probabilities, or None.
         tags_source: where they came from, "spectral", "clip", "llava", "person" or "none".
+        residual: what is left of the input's difference to the final picture seen again at 10 m,
+            RMS over the bands, reflectance float32 [H, W]; None where nobody looked.
+        uncertainty: how far further samples differ; None where none were drawn.
+        base_given: whether the base was made elsewhere.
     """
 
     lr: Patch
@@ -67,6 +181,9 @@ class SuperResolution:
     tags: Mapping[str, float] | None = None
     tags_source: str = "none"
     weights_files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    residual: np.ndarray | None = None
+    uncertainty: Uncertainty | None = None
+    base_given: bool = False
 
     def detail_figures(self) -> dict[str, float] | None:
         """Mean and largest generated detail over the valid pixels, or None."""
@@ -122,6 +239,7 @@ class SuperResolution:
                 None if self.lr.scl is None else scl.shares(self.lr.scl)
             ),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "base_given": self.base_given,
             "steps_computed": self.steps_computed,
             "steps_skipped": self.steps_skipped,
             "stages": {name: dataclasses.asdict(stage) for name, stage in self.figures.items()},
@@ -129,6 +247,7 @@ class SuperResolution:
             "out_of_range": self.out_of_range,
             "tags": {"source": self.tags_source, "probabilities": _rounded(self.tags)},
             "detail": _rounded(self.detail_figures()),
+            "uncertainty": self.uncertainty and self.uncertainty.sheet(self.sr.valid),
         }
 
 

@@ -6,44 +6,22 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
-from rasterio.transform import Affine
 from torch import Tensor
 
 from ldsr import bases, stages
 from ldsr.consistency import back_project, back_project_bounded, degrade
-from ldsr.data.fill import fill_invalid
 from ldsr.data.patch import Patch
 from ldsr.device import Clock, bfloat16_where_fast
-from ldsr.errors import PatchError
 from ldsr.loading import Loaded, Part
 from ldsr.models.fusion import gate
-from ldsr.result import SCALE, StageFigures, SuperResolution
+from ldsr.models.latent_sr import LatentSR, Prepared
+from ldsr.result import StageFigures, SuperResolution, Uncertainty
 from ldsr.sampling.cache import FirstBlockCache
 from ldsr.sampling.noise import make_generators
 from ldsr.semantics.vocabulary import to_vector
-from ldsr.settings import Settings
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """Progress of a run.
-
-    Attributes:
-        part: "regress", "denoise", "decode", "consistency", and the same of stage 2: "refine
-            encode", "refine denoise", "refine decode", "refine consistency".
-        step: within the part, from 1.
-        steps: of the part.
-        preview: decodes the emerging picture on request: reflectance float32 [4, 4H, 4W].
-    """
-
-    part: str
-    step: int
-    steps: int
-    preview: Callable[[], np.ndarray] | None = None
-
-
-OnStep = Callable[[Step], None]
-
+from ldsr.settings import FIXED, Settings
+from ldsr.steps import OnStep, Step
+from ldsr.tensors import finer, to_patch, to_tensor
 
 TOLERANCE = 1e-4
 """RMSE in reflectance up to which a picture, seen again at 10 m, equals the input."""
@@ -75,7 +53,7 @@ class Equipment(Protocol):
 
 
 class Run:
-    """One run: call `base`, then (or not) `refined`, then `result`.
+    """One run: call `base`, then (or not) `refined`, `draw` for further samples, then `result`.
 
     Args:
         equipment: the pipeline.
@@ -107,6 +85,12 @@ class Run:
         self.files: dict[str, str] = {}
         self.figures: dict[str, StageFigures] = {}
         self.detail: np.ndarray | None = None
+        self.samples = range(1)
+        self._fixed: Tensor | None = None
+        self._base_given = False
+        self._base_is_input: bool | None = None
+        self._prepared: dict[str, Prepared] = {}
+        self._anchor: stages.Anchor | None = None
         self.tags: Tags = (None, "none")
         if settings.refine:
             self._use("refiner", "a second stage; run without refining")
@@ -114,7 +98,12 @@ class Run:
         self.settings = self._resolve(settings)
 
     def base(self) -> Tensor:
-        """Stage 1: the base, reflectance [1, 4, 4H, 4W], back-projected."""
+        """Stage 1: the base of each sample, reflectance [N, 4, 4H, 4W], back-projected.
+
+        Where nothing is drawn ("regression", "bicubic") there is one base for all, [1, ...].
+        """
+        if self._fixed is not None:
+            return self._fixed
         makers = {
             "ldsr": self._latent_base,
             "sr3": self._sr3_base,
@@ -122,25 +111,41 @@ class Run:
             "bicubic": lambda: (stages.bicubic(self.lr), (0, 0)),
         }
         picture, counts = makers[self.settings.base]()
-        return self._consistent(picture, counts)
+        base = self._consistent(picture, counts)
+        if self.settings.base in FIXED:
+            self._fixed = base
+        return base
 
     def given_base(self, base: Tensor) -> Tensor:
         """Take a base from elsewhere, reflectance [1, 4, 4H, 4W]; only its residual is measured."""
         residual = self._residual(base)
         self._note("base", (0, 0), residual, residual)
+        self._fixed, self._base_given = base, True
         return base
 
+    def continue_from(self, base: Tensor, *, given: bool) -> None:
+        """Take up a run whose sample 0 is there: only what is drawn is drawn again.
+
+        Args:
+            base: of sample 0, reflectance [1, 4, 4H, 4W].
+            given: whether it was made elsewhere.
+        """
+        self._base_given = given
+        self._base_is_input = self._residual(base) <= TOLERANCE
+        if given or self.settings.base in FIXED:
+            self._fixed = base
+
     def refined(self, base: Tensor) -> Tensor:
-        """Stage 2: the base with bounded detail, reflectance [1, 4, 4H, 4W], back-projected."""
+        """Stage 2: each base with bounded detail, reflectance [N, 4, 4H, 4W], back-projected."""
         refiner = self._use("refiner", "a second stage")
         mini = self.equipment.mini()
         caches = (self._cache(), self._cache())
+        if self._base_is_input is None:
+            self._base_is_input = self._residual(base) <= TOLERANCE
         with self._precision():
             with self.clock("refine encode"):
                 self.report(Step("refine encode", 1, 1))
-                anchor = stages.anchor(
-                    refiner.network, mini.model, base, control_scale=self.settings.control_scale
-                )
+                anchor = self._look_at(base)
             with self.clock("refine denoise"):
                 z, detail = stages.refine_stage(
                     refiner.network,
@@ -149,7 +154,7 @@ class Run:
                     schedule=mini.schedule,
                     temperature=refiner.temperature,
                     tags=self._tag_vector(),
-                    generators=make_generators(self.settings.seed),
+                    generators=self._generators(),
                     caches=caches,
                     on_step=self._reporter(
                         "refine denoise",
@@ -160,11 +165,36 @@ class Run:
             with self.clock("refine decode"):
                 self.report(Step("refine decode", 1, 1))
                 picture = stages.add_detail(mini.model, z, anchor)
-        fine = detail[0, 0].cpu().numpy()
-        self.detail = np.where(_finer(self.patch.valid), fine, np.float32(0))
-        return self._bounded(picture, base, gate(detail), _counts(caches))
+        if self.samples.start == 0:
+            fine = detail[0, 0].cpu().numpy()
+            self.detail = np.where(finer(self.patch.valid), fine, np.float32(0))
+        return self._bounded(picture, anchor.base, gate(detail), _counts(caches))
 
-    def result(self, base: Tensor, sr: Tensor) -> SuperResolution:
+    def draw(self, samples: range) -> Tensor:
+        """Draw more samples of the same run, reflectance [N, 4, 4H, 4W]: i is that of seed + i.
+
+        What depends on the input alone is not computed again.
+        """
+        self.samples = samples
+        clock, self.clock = self.clock, Clock()
+        base = self.base()
+        picture = self.refined(base) if self.settings.refine else base
+        self.clock = clock
+        return picture.expand(len(samples), -1, -1, -1)
+
+    def tell_instead(self, told: Callable[[], Step]) -> None:
+        """From now on tell `on_step` at each step what `told` gives instead."""
+        report = self.report
+        self.report = lambda step: report(told())
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """SHA-256 of every file of weights that took part."""
+        return (self.equipment.sha256, *self.files.values())
+
+    def result(
+        self, base: Tensor, sr: Tensor, uncertainty: Uncertainty | None = None
+    ) -> SuperResolution:
         """All of the run in one record."""
         final = to_patch(sr, self.patch)
         return SuperResolution(
@@ -181,6 +211,9 @@ class Run:
             detail=self.detail,
             tags=self.tags[0],
             tags_source=self.tags[1],
+            residual=self.residual_map(sr),
+            uncertainty=uncertainty,
+            base_given=self._base_given,
         )
 
     def _latent_base(self) -> tuple[Tensor, tuple[int, int]]:
@@ -189,17 +222,17 @@ class Run:
         with self._precision(fast=loaded.model.regression is not None):
             with self.clock("regress"):
                 self.report(Step("regress", 1, 1))
-                prepared = stages.prepare(loaded.model, self.lr)
+                prepared = self._prepare("model", loaded.model).expand(len(self.samples))
             with self.clock("denoise"):
                 z = stages.base_stage(
                     loaded.model,
-                    self.lr,
+                    self._inputs(),
                     prepared,
                     settings=self.settings,
                     schedule=loaded.schedule,
                     spacing=loaded.spacing,
                     last_alpha_cumprod=loaded.last_alpha_cumprod,
-                    generators=make_generators(self.settings.seed),
+                    generators=self._generators(),
                     cache=cache,
                     on_step=self._reporter(
                         "denoise", lambda z: stages.decode(loaded.model, z, prepared)
@@ -214,10 +247,10 @@ class Run:
         with self._precision(), self.clock("denoise"):
             picture = bases.sr3_stage(
                 network,
-                self.lr,
+                self._inputs(),
                 settings=self.settings,
                 cascade=self.settings.cascade,
-                generators=make_generators(self.settings.seed),
+                generators=self._generators(),
                 on_step=self._reporter("denoise", lambda draw: draw()),
             )
         return picture.float(), (self.settings.steps * (2 if self.settings.cascade else 1), 0)
@@ -237,8 +270,9 @@ class Run:
             else:
                 # leave stage 2, which may not touch every pixel, some room
                 tol = BASE_TOLERANCE if self.settings.refine else TOLERANCE
-                done = back_project(picture, self.lr, tol=tol, **self._operator())
-                picture, before, after = done.x, done.before.item(), done.after.item()
+                lr = self.lr.expand(len(picture), -1, -1, -1)
+                done = back_project(picture, lr, tol=tol, **self._operator())
+                picture, before, after = done.x, done.before[0].item(), done.after[0].item()
         self._note("base", counts, before, after)
         return picture
 
@@ -253,17 +287,49 @@ class Run:
                 picture = base + freedom * (picture - base)
                 after = self._residual(picture)
             else:
-                done = back_project_bounded(
-                    picture, base, self.lr, freedom=freedom, tol=TOLERANCE, **self._operator()
-                )
-                picture, before, after = done.x, done.before.item(), done.after.item()
+                bound = {"freedom": freedom, "tol": TOLERANCE, **self._operator()}
+                done = back_project_bounded(picture, base, self._inputs(), **bound)
+                picture, before, after = done.x, done.before[0].item(), done.after[0].item()
         self._note("refine", counts, before, after)
         return picture
+
+    def _look_at(self, base: Tensor) -> stages.Anchor:
+        """What stage 2 needs of the bases; once for all samples where there is but one base."""
+        if self._anchor is not None:
+            return self._anchor.expand(len(self.samples))
+        mini, known = self.equipment.mini().model, None
+        if self._base_is_input:  # seen at 10 m it is the input: guide and condition are the same
+            known = self._prepare("mini", mini).expand(len(base))
+        refiner = self._use("refiner", "a second stage").network
+        scale = self.settings.control_scale
+        anchor = stages.anchor(refiner, mini, base, control_scale=scale, prepared=known)
+        if self._fixed is None:
+            return anchor
+        self._anchor = anchor
+        return anchor.expand(len(self.samples))
+
+    def _prepare(self, name: str, model: LatentSR) -> Prepared:
+        """Guide and condition of the input, computed once for each model."""
+        if self.equipment.loaded.model is model:
+            name = "model"
+        if name not in self._prepared:
+            self._prepared[name] = stages.prepare(model, self.lr)
+        return self._prepared[name]
+
+    def _inputs(self) -> Tensor:
+        """The input once for each sample, [N, 4, H, W]."""
+        return self.lr.expand(len(self.samples), -1, -1, -1)
+
+    def _generators(self) -> list[torch.Generator]:
+        """The noise of the samples: sample i is sample 0 of seed + i."""
+        return make_generators(self.settings.seed + self.samples.start, len(self.samples))
 
     def _operator(self) -> dict:
         return {"operator": self.settings.consistency, "valid": self.valid}
 
     def _note(self, stage: str, counts: tuple[int, int], before: float, after: float) -> None:
+        if self.samples.start > 0:
+            return
         self.figures[stage] = StageFigures(
             steps_computed=counts[0],
             steps_skipped=counts[1],
@@ -273,8 +339,13 @@ class Run:
 
     def _residual(self, picture: Tensor) -> float:
         """RMSE of a picture seen again at 10 m against the input, valid pixels."""
-        wrong = (degrade(picture) - self.lr)[self.valid.expand_as(self.lr)]
+        wrong = (degrade(picture[:1]) - self.lr)[self.valid.expand_as(self.lr)]
         return wrong.square().mean().sqrt().item()
+
+    def residual_map(self, picture: Tensor) -> np.ndarray:
+        """RMS over the bands of the same, float32 [H, W]; 0 where the input is not valid."""
+        wrong = (degrade(picture[:1]) - self.lr).square().mean(1, keepdim=True).sqrt()
+        return torch.where(self.valid, wrong, 0)[0, 0].float().cpu().numpy()
 
     def _resolve(self, settings: Settings) -> Settings:
         """Put in what the weights recommend where the person has not chosen."""
@@ -314,37 +385,6 @@ class Run:
 
     def _precision(self, *, fast: bool = True) -> torch.autocast:
         return bfloat16_where_fast(torch.device(self.equipment.device), wanted=fast)
-
-
-def to_tensor(patch: Patch, device: str) -> Tensor:
-    """Reflectance [1, 4, H, W] of a patch, its gaps filled from their neighbours.
-
-    Raises:
-        PatchError: a patch without a single valid pixel.
-    """
-    if not patch.valid.any():
-        raise PatchError("Every pixel is marked as no-data; expected at least one valid pixel.")
-    filled = np.ascontiguousarray(fill_invalid(patch.reflectance, patch.valid))
-    picture = torch.from_numpy(filled)[None].to(device)
-    return picture.contiguous(memory_format=torch.channels_last)
-
-
-def to_patch(picture: Tensor, lr: Patch) -> Patch:
-    """A result on the input's ground: a quarter of the pixel size, the same bounds."""
-    valid = _finer(lr.valid)
-    reflectance = np.where(valid, picture[0].float().cpu().numpy(), np.float32(0))
-    fine = None if lr.transform is None else lr.transform @ Affine.scale(1 / SCALE)
-    return Patch(
-        reflectance=np.ascontiguousarray(reflectance),
-        valid=valid,
-        crs=lr.crs,
-        transform=fine,
-        source=lr.source,
-    )
-
-
-def _finer(valid: np.ndarray) -> np.ndarray:
-    return valid.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
 
 
 def _counts(caches: Sequence[FirstBlockCache]) -> tuple[int, int]:

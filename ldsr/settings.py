@@ -11,10 +11,15 @@ from ldsr.errors import LdsrError
 from ldsr.semantics.vocabulary import parse_tags
 
 BASES = ("ldsr", "sr3", "regression", "bicubic")
+FIXED = ("regression", "bicubic")
+"""Bases in which nothing is drawn at random."""
 SAMPLERS = ("ddim", "dpm")
 SKIP_FORMS = ("residual", "shallow", "literal")
 SEMANTICS = ("spectral", "clip", "llava", "none")
 CONSISTENCIES = ("psf", "box", "none")
+MAX_SAMPLES = 32
+DEFAULT_SAMPLES = 8
+"""Pictures drawn where somebody asks for uncertainty and not for a number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,10 @@ class Settings:
         consistency: the operator D of the back-projection: "psf" (Sentinel-2's point spread
             function), "box" (4 x 4 mean) or "none".
         seed: of the noise, 0..2**32 - 1.
+        samples: pictures drawn to see how far they differ, of seed, seed + 1, ...; 0 (none) or
+            2..32.
+        settle: sampling ends early once the map of their spread changes by less than this share
+            with a further sample, 0 (never) .. 1.
 
     Raises:
         LdsrError: a value out of its range.
@@ -43,6 +52,8 @@ class Settings:
     temperature: float | None = None
     consistency: str = "psf"
     seed: int = 0
+    samples: int = 0
+    settle: float = 0.02
     cascade: bool = False
     refine: bool = True
     refine_steps: int = 3
@@ -60,6 +71,9 @@ class Settings:
         _one_of("consistency", self.consistency, CONSISTENCIES)
         _whole("steps", self.steps, 1, 1000)
         _whole("seed", self.seed, 0, 2**32 - 1)
+        if self.samples != 0:
+            _whole("samples", self.samples, 2, MAX_SAMPLES)
+        _real("settle", self.settle, 0.0, 1.0)
         _real("eta", self.eta, 0.0, 1.0)
         if self.temperature is not None:
             _real("temperature", self.temperature, 0.0, 1.0)
@@ -72,6 +86,11 @@ class Settings:
         _real("tag_weight", self.tag_weight, 0.0, 4.0)
         _real("skip_threshold", self.skip_threshold, 0.0, 1.0)
         _one_of("skip_form", self.skip_form, SKIP_FORMS)
+        if self.samples and not self.refine and self.base in FIXED:
+            raise LdsrError(
+                f"samples is {self.samples}, but base {self.base} without refining draws nothing: "
+                "all samples would be the same; refine, or choose base ldsr or sr3."
+            )
         if self.semantics not in SEMANTICS:
             parse_tags(self.semantics)
 

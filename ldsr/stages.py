@@ -68,7 +68,8 @@ def base_stage(
     at = timesteps(schedule, settings.steps, spacing=spacing)
 
     def denoise(z_t: Tensor, t: Tensor) -> Tensor:
-        return model.denoise(z_t, t, prepared, cache=cache).float()
+        # one time for all samples, so that a batch holds the same numbers as single runs
+        return model.denoise(z_t, t[:1], prepared, cache=cache).float()
 
     return sample(
         denoise,
@@ -106,13 +107,36 @@ class Anchor:
     reference: Reference
     structure: Tensor
 
+    def expand(self, count: int) -> "Anchor":
+        """The one base (B = 1) for each of several samples, without copies."""
+        if count == len(self.base):
+            return self
 
-def anchor(refiner: Refiner, model: LatentSR, base: Tensor, *, control_scale: float) -> Anchor:
+        def repeat(x: Tensor) -> Tensor:
+            return x.expand(count, *x.shape[1:])
+
+        reference = Reference(
+            self.reference.prepared.expand(count),
+            repeat(self.reference.z_ref),
+            [repeat(control) for control in self.reference.control],
+        )
+        return Anchor(repeat(self.base), repeat(self.decoded), reference, repeat(self.structure))
+
+
+def anchor(
+    refiner: Refiner,
+    model: LatentSR,
+    base: Tensor,
+    *,
+    control_scale: float,
+    prepared: Prepared | None = None,
+) -> Anchor:
     """Look at a base of any stage 1, reflectance [B, 4, 4H, 4W], with the eyes of stage 2.
 
     Guide and condition are those of the base as seen at 10 m: all structure comes from the base.
+    Whoever knows them already hands them in (`prepared`).
     """
-    prepared = prepare(model, degrade(base))
+    prepared = prepared or prepare(model, degrade(base))
     z_ref = encode(model, base, prepared)
     reference = refiner.refer(z_ref, prepared, control_scale=control_scale)
     return Anchor(base, decode(model, z_ref, prepared), reference, structure_of(base))
@@ -184,7 +208,7 @@ def refine_stage(
 
     def fuse(z_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
         nonlocal detail
-        allowed = (1 - refiner.weight(z_t, x0, reference, t)) * anchor.structure
+        allowed = (1 - refiner.weight(z_t, x0, reference, t[:1])) * anchor.structure
         detail = allowed.clamp(max=settings.detail_cap)
         return z_ref + detail * (x0 - z_ref)
 
@@ -228,10 +252,10 @@ def guided_by_tags(
     context = refiner.embed(tags) if weight > 0 else None
 
     def denoise(z_t: Tensor, t: Tensor) -> Tensor:
-        told = refiner.denoise(z_t, t, reference, context=context, cache=caches[0]).float()
+        told = refiner.denoise(z_t, t[:1], reference, context=context, cache=caches[0]).float()
         if context is None or weight == 1:
             return told
-        untold = refiner.denoise(z_t, t, reference, cache=caches[1]).float()
+        untold = refiner.denoise(z_t, t[:1], reference, cache=caches[1]).float()
         return untold + weight * (told - untold)
 
     return denoise

@@ -104,7 +104,7 @@ def test_base_is_written_on_request(lr: Patch, tmp_path) -> None:
     path = write_geotiff(result, tmp_path / "base.tif", picture="base")
     with rasterio.open(path) as dataset:
         np.testing.assert_array_equal(np.nan_to_num(dataset.read()), result.base.reflectance)
-    with pytest.raises(LdsrError, match="expected sr, base or detail"):
+    with pytest.raises(LdsrError, match="expected one of sr, base, detail, uncertainty"):
         write_geotiff(result, path, picture="moon")
 
 

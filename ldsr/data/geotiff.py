@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,22 @@ from ldsr.settings import Settings
 
 SOFTWARE = "LDSR Studio 0.1"
 BLOCK = 256
+PICTURES = ("sr", "base", "detail", "uncertainty")
+"""What of a result can be written."""
+
+
+class Uncertainty(Protocol):
+    """What of a `ldsr.result.Uncertainty` goes into the file."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    edge_spread: np.ndarray
+    check: np.ndarray
+    factors: Mapping[float, Sequence[float]]
+    calibration: object | None
+
+    def half_width(self, level: float) -> np.ndarray:
+        """Half width of an interval [4, 4H, 4W]."""
 
 
 class Result(Protocol):
@@ -33,6 +49,7 @@ class Result(Protocol):
     weights_sha256: str
     residual_before: float
     residual_after: float
+    uncertainty: "Uncertainty | None"
 
     def run_sheet(self) -> dict:
         """All that is needed to repeat the run."""
@@ -44,20 +61,25 @@ def write_geotiff(result: Result, path: str | os.PathLike[str], *, picture: str 
     Args:
         result: a `ldsr.result.SuperResolution`.
         path: the file to write; replaced if it is there.
-        picture: "sr" (the final picture), "base" (stage 1) or "detail" (one band: how much of each
-            pixel stage 2 was allowed to invent, 0..1).
+        picture: "sr" (the final picture), "base" (stage 1), "detail" (one band: how much of each
+            pixel stage 2 was allowed to invent, 0..1) or "uncertainty" (of each band the samples'
+            mean, deviation and half widths of the intervals, in reflectance; then how far edges
+            move in pixels, and 1 where to check).
 
     Returns:
         The path written.
 
     Raises:
-        LdsrError: another picture, "detail" of a result without a second stage, or a place that
-            cannot be written.
+        LdsrError: another picture, "detail" of a result without a second stage, "uncertainty" of
+            one without samples, or a place that cannot be written.
     """
-    if picture not in ("sr", "base", "detail"):
-        raise LdsrError(f"The picture to write is {picture!r}, expected sr, base or detail.")
+    if picture not in PICTURES:
+        expected = ", ".join(PICTURES)
+        raise LdsrError(f"The picture to write is {picture!r}, expected one of {expected}.")
     if picture == "detail" and result.detail is None:
         raise LdsrError("There is no generated detail to write: the run had no second stage.")
+    if picture == "uncertainty" and result.uncertainty is None:
+        raise LdsrError("There is no uncertainty to write: the run drew no samples.")
     sheet = result.run_sheet()
     tags = {
         "picture": picture,
@@ -72,7 +94,25 @@ def write_geotiff(result: Result, path: str | os.PathLike[str], *, picture: str 
     if picture == "detail":
         bands = {"generated detail, 0 (base) .. 1": result.detail}
         return _write_complete(result.sr, bands, path, tags=tags)
+    if picture == "uncertainty":
+        return _write_complete(result.sr, _layers(result.uncertainty), path, tags=tags)
     return write_patch(result.sr if picture == "sr" else result.base, path, tags=tags)
+
+
+def _layers(found: Uncertainty) -> dict[str, np.ndarray]:
+    """What is written of an uncertainty, by the name of the band."""
+    kind = "interval" if found.calibration is not None else "interval, uncalibrated"
+    parts = {"mean of the samples": found.mean, "standard deviation": found.std}
+    for level in found.factors:
+        parts[f"half width of the {level:.0%} {kind}"] = found.half_width(level)
+    layers = {
+        f"{band}: {name}": values[i]
+        for name, values in parts.items()
+        for i, band in enumerate(BANDS)
+    }
+    layers["edge spread, pixels"] = found.edge_spread
+    layers["check here, 0 or 1"] = found.check.astype(np.float32)
+    return layers
 
 
 def write_patch(

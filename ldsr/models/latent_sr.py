@@ -30,6 +30,13 @@ class Prepared:
     guide: Tensor | None
     cond: Tensor
 
+    def expand(self, count: int) -> "Prepared":
+        """The one input (B = 1) for each of several samples, without copies."""
+        if count == len(self.cond):
+            return self
+        guide = None if self.guide is None else self.guide.expand(count, -1, -1, -1)
+        return Prepared(guide, self.cond.expand(count, -1, -1, -1))
+
 
 class LatentSR(nn.Module):
     """Latent diffusion super-resolution x4.

@@ -129,9 +129,9 @@ class UNet(nn.Module):
 
         Args:
             z_t: noisy latent [B, z, h, w].
-            t: time steps [B].
+            t: time steps [B], or [1] for all: then a sample is computed as if it were alone.
             cond: condition [B, channels_in - z, h, w].
-            context: added to the time embedding [B, 4 channels].
+            context: added to the time embedding [B, 4 channels], or [1, 4 channels].
             control: added to what each level hands over, one [B, width, h / 2^i, w / 2^i] a level
                 (of the padded size, see `pad`), and last one for the middle.
             cache: of the run, or None to compute everything.
@@ -218,8 +218,10 @@ class UNet(nn.Module):
 
 
 def _pick(rows: Tensor | None, *values: Tensor) -> tuple[Tensor, ...]:
-    """The given samples of each tensor; all of them for None."""
-    return values if rows is None else tuple(value[rows] for value in values)
+    """The given samples of each tensor; all of them for None; what is the same for all stays."""
+    if rows is None:
+        return values
+    return tuple(value if len(value) == 1 else value[rows] for value in values)
 
 
 def _pick_control(rows: Tensor | None, control: Sequence[Tensor] | None) -> Sequence[Tensor] | None:

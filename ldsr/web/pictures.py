@@ -6,6 +6,7 @@ Knows patches, results and how they are drawn; knows nothing of Gradio or of add
 import functools
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ldsr.data import scl
 from ldsr.data.geotiff import write_geotiff
 from ldsr.data.mercator import Bounds, to_mercator
 from ldsr.data.patch import Patch
-from ldsr.result import SCALE, SuperResolution
+from ldsr.result import SCALE, SuperResolution, Uncertainty
 
 PICTURES = ("input", "base", "refined")
 COMPOSITES = {"true": render.true_colour, "false": render.false_colour}
@@ -33,6 +34,7 @@ class Shown:
         result: the result, or None.
         sample: key of the bundled sample, or None for an upload.
         sensitivity: what `Pipeline.prompt_sensitivity` measured, or None.
+        samples: each sample drawn, as PNG by composite, the result itself first; () without any.
         map_page: the result on a map once it was asked for (`ldsr.web.result_map`), or None.
     """
 
@@ -41,6 +43,7 @@ class Shown:
     ) -> None:
         self.patch, self.result, self.sample = patch, result, sample
         self.sensitivity: Any = None
+        self.samples: Sequence[Mapping[str, bytes]] = ()
         self.map_page: bytes | None = None
         self.stretch = render.stretch_of(patch)
         self.png = functools.cache(self._png)
@@ -49,6 +52,11 @@ class Shown:
     def refined(self) -> bool:
         """True where there is a result with a second stage."""
         return self.result is not None and "refine" in self.result.figures
+
+    @property
+    def uncertainty(self) -> Uncertainty | None:
+        """How far samples of the result differ, where some were drawn."""
+        return None if self.result is None else self.result.uncertainty
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -83,6 +91,8 @@ class Shown:
         fine = self.patch.reflectance.nbytes * SCALE**2
         arrays = 0 if self.result is None else fine * (2.5 if self.refined else 1)
         page = fine // 3 if self.has_map else 0
+        if self.uncertainty is not None:  # mean, deviation, scale, three maps; the samples' PNGs
+            arrays += 3.75 * fine + sum(len(png) for one in self.samples for png in one.values())
         return self.patch.reflectance.nbytes + int(arrays) + fine + page
 
     @property
