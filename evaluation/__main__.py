@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from evaluation.benchmark_report import DEFAULT_METRICS, make_report
+from evaluation.calibration import calibrate_preset, split_places, write_entry
 from evaluation.judge import Judge
 from evaluation.landscapes import look, save
 from evaluation.methods import add_options, make_methods
@@ -15,11 +16,17 @@ from evaluation.opensr_test import NAMES, load_opensr
 from evaluation.pair_scores import score_files
 from evaluation.pairs import AERIAL, Dataset, export, load_dataset
 from evaluation.protocol import HARMONISATIONS, load_wald, prepare
+from evaluation.reliability_report import Ticks
 from evaluation.report_still import draw_still
 from evaluation.runs import Progress
 from evaluation.summary import BRIEF, SCORES, read_scores, summarise, to_markdown
+from ldsr.calibration import FILE
 from ldsr.data.reader import read_patch
 from ldsr.errors import LdsrError, MetricError
+from ldsr.manifest import ASSETS
+from ldsr.pipeline import Pipeline
+from ldsr.settings import MAX_SAMPLES, PRESETS
+from ldsr.uncertainty import MIN_SAMPLES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,10 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
                 draw_still(lines, options.figure)
         elif options.landscapes:
             look_at_landscapes(options)
+        elif options.calibrate:
+            calibrate(options)
         elif options.pairs or options.wald or options.opensr_test:
             benchmark(options, given)
         else:
-            parser.error("give LR SR [HR], or one of --pairs, --wald, --opensr-test, --landscapes")
+            parser.error(
+                "give LR SR [HR], or --pairs, --wald, --opensr-test, --landscapes, --calibrate"
+            )
     except LdsrError as error:
         print(f"evaluation: {error}", file=sys.stderr)
         return 2
@@ -59,6 +70,8 @@ def benchmark(options: argparse.Namespace, given: list[str]) -> None:
         count = export(dataset, options.export)
         print(f"{count} pairs in {options.export}; results go into a folder, named as the inputs")
         return
+    if _samples(options.samples):
+        split_places(dataset.cases)  # too few places are said before anything is computed
     metrics = _metrics(options.metrics)
     methods = make_methods(options)
     judge = Judge(device=options.device, metrics=metrics)
@@ -77,19 +90,20 @@ def benchmark(options: argparse.Namespace, given: list[str]) -> None:
         options=options,
         command=given,
         on_progress=Ticker(),
+        samples=options.samples,
     )
     print(to_markdown(lines, options.columns.split(",")))
     print(f"\n{folder / 'report.html'}")
 
 
-def choose_data(options: argparse.Namespace) -> Dataset:
+def choose_data(options: argparse.Namespace, pairs: Path | None = None) -> Dataset:
     """The pairs that were asked for, registered and harmonised where they need it."""
     if options.wald:
         dataset, default = load_wald(options.wald), (False, [])
     elif options.opensr_test:
         dataset, default = load_opensr(options.opensr_test, fetch=options.fetch), (False, [])
     else:
-        dataset = load_dataset(options.pairs)
+        dataset = load_dataset(pairs or options.pairs)
         made = dataset.description == AERIAL  # the input was made of the reference
         default = (False, []) if made else (True, ["linear"])
     register = default[0] if options.register is None else options.register
@@ -154,6 +168,35 @@ def look_at_landscapes(options: argparse.Namespace) -> None:
             writer.writerows(rows)
 
 
+def calibrate(options: argparse.Namespace) -> None:
+    """Fit and measure the intervals of presets, and write each as it is done."""
+    names = options.presets.split(",")
+    unknown = [name for name in names if name not in PRESETS]
+    if unknown:
+        raise MetricError(f"There is no preset {unknown[0]!r}; known are {', '.join(PRESETS)}.")
+    path = options.out or ASSETS / FILE
+    dataset = choose_data(options, options.calibrate)
+    pipeline = Pipeline.load(options.weights, device=options.device)
+    for name in names:
+        ticks = Ticks(f"samples of {name}", Ticker())
+        entry = calibrate_preset(pipeline, dataset, name, PRESETS[name], on_case=ticks)
+        write_entry(entry, path)
+        print(f"{name}: {entry['data']}")
+        for count, levels in entry["coverage"].items():
+            held = "; ".join(
+                f"{float(level):.0%} hold {', '.join(f'{share:.1%}' for share in shares)}"
+                for level, shares in levels.items()
+            )
+            print(f"  {count:>2} samples (R, G, B, NIR): {held}")
+    print(path)
+
+
+def _samples(asked: int) -> int:
+    if asked != 0 and not MIN_SAMPLES <= asked <= MAX_SAMPLES:
+        raise MetricError(f"--samples is {asked}; expected 0, or {MIN_SAMPLES} to {MAX_SAMPLES}.")
+    return asked
+
+
 def _metrics(asked: str | None) -> list[str]:
     if asked is None:
         return list(DEFAULT_METRICS)
@@ -179,6 +222,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--figure", type=Path, metavar="PNG", help="with --table: also draw a still of the figures"
     )
+    what.add_argument(
+        "--calibrate", type=Path, metavar="PAIRS", help="fit the intervals of --presets on half"
+    )
+    parser.add_argument("--presets", default=",".join(PRESETS), help="of --calibrate")
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=0,
+        help="judge the uncertainty of so many samples of refine and of presets (0: do not)",
+    )
     parser.add_argument("--fetch", action="store_true", help="download a missing data set")
     parser.add_argument("--every", type=int, default=1, help="take every n-th patch")
     parser.add_argument(
@@ -197,7 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sweep-every", type=int, default=4, help="sweeps see every n-th patch")
     parser.add_argument("--no-detail", action="store_true", help="do not judge generated detail")
     add_options(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="of the report (report)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="of the report (report), or file of --calibrate"
+    )
     parser.add_argument("--export", type=Path, metavar="DIR", help="write lr/ and hr/ as GeoTIFF")
     return parser
 

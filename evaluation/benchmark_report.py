@@ -19,13 +19,15 @@ from evaluation.judge import Judge
 from evaluation.methods import Methods, ours, variants
 from evaluation.metrics import METRICS
 from evaluation.pairs import Case, Dataset, digest
+from evaluation.reliability_figures import Section, make_section
+from evaluation.reliability_report import judge_reliability
 from evaluation.report import Report, without_value, write_report
 from evaluation.report_figures import Figure, draw_all, draw_detail
 from evaluation.report_gallery import make_gallery
 from evaluation.runs import VERSION, Grid, Progress, run_grid
 from evaluation.summary import SCORES, Line, summarise, to_rows, write_scores
 from ldsr.pipeline import Pipeline
-from ldsr.settings import Settings
+from ldsr.settings import PRESETS, Settings
 
 SLOW = ("sms", "sms_iou", "boundary_f")
 """Segment Anything takes seconds a picture without a GPU: only when asked for."""
@@ -49,6 +51,7 @@ def make_report(
     options: argparse.Namespace,
     command: Sequence[str],
     on_progress: Callable[[Progress], None],
+    samples: int = 0,
 ) -> list[Line]:
     """Run what is missing and write everything.
 
@@ -64,6 +67,7 @@ def make_report(
         options: of the command line, for the settings of "refine".
         command: arguments, to show.
         on_progress: told as the run goes on.
+        samples: drawn of methods with a second stage, to judge their uncertainty; 0 does not.
 
     Returns:
         The lines of the table.
@@ -97,6 +101,9 @@ def make_report(
         facts=_facts(dataset.cases, methods, seed),
         provenance=_provenance(methods, command, grid),
         methods=grid.provenance,
+        reliability=_reliability(
+            dataset.cases, methods, options, samples, folder=folder, on_progress=on_progress
+        ),
     )
     write_report(report, folder / "report.html")
     return lines
@@ -187,6 +194,26 @@ def _detail(
         auroc, helped = (found[0][name] for name in ("auroc", "helped"))
         print(f"{label}: detail AUROC {auroc:.3f}, helped {helped:.1%} of the pixels")
     return draw_detail(rows)
+
+
+def _reliability(
+    cases: Sequence[Case],
+    methods: Methods,
+    options: argparse.Namespace,
+    samples: int,
+    *,
+    folder: Path,
+    on_progress: Callable[[Progress], None],
+) -> Section | None:
+    """Judge the uncertainty of every method with a second stage that takes part."""
+    names = [name for name in options.methods.split(",") if name in ("refine", *PRESETS)]
+    wanted = [v for name in names if name not in methods.missing for v in variants(name, options)]
+    if not samples or not wanted:
+        return None
+    found = judge_reliability(
+        cases, methods.pipeline, wanted, samples=samples, folder=folder, on_progress=on_progress
+    )
+    return make_section(found)
 
 
 def _tenths(pictures: Sequence[Refined]) -> list[dict[str, float]]:

@@ -3,6 +3,9 @@
 Counted on tensors without values, so no weights are needed. A multiplication with its addition
 counts as two; matrix products, convolutions and attention are counted, pointwise functions (and
 with them the gate) are not. Per sample: python -m evaluation.flops [--size 128 128]
+
+With --samples 8 whole runs are counted instead, on a shipped sample and with the weights that ship:
+what a run of one sample costs, what one of eight, network by network.
 """
 
 import argparse
@@ -14,9 +17,13 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from evaluation.benchmark import make_patch
+from ldsr.data.patch import Patch
 from ldsr.models.geometry import MINI, PUBLISHED
 from ldsr.models.unet import UNet
+from ldsr.pipeline import Pipeline
 from ldsr.sampling.cache import FORMS
+from ldsr.settings import PRESETS, Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +86,50 @@ class _Reuse:
         return self._stored
 
 
+PARTS = {
+    "Regression": "condition (of the input)",
+    "UNet": "denoisers",
+    "Decoder": "decoder",
+    "Encoder": "stage 2: encoder (of each base)",
+    "ControlBranch": "stage 2: control branch",
+    "WeightAllocation": "stage 2: weight map",
+}
+"""Networks of a run, by the name of their class."""
+
+
+def run_cost(pipeline: Pipeline, patch: Patch, settings: Settings) -> dict[str, int]:
+    """Operations of a whole run, by network, and "total"."""
+    with FlopCounterMode(display=False) as counter:
+        pipeline(patch, settings)
+    counts = counter.get_flop_counts()
+    found = {name: sum(counts[name].values()) for name in PARTS if name in counts}
+    return found | {"total": counter.get_total_flops()}
+
+
+def print_samples(samples: int, preset: str, side: int) -> None:
+    """Print what one and what several samples cost, network by network."""
+    pipeline, patch = Pipeline.load("mini", device="cpu"), make_patch(side)
+    settings = PRESETS[preset]
+    one = run_cost(pipeline, patch, settings)
+    several = run_cost(pipeline, patch, dataclasses.replace(settings, samples=samples, settle=0.0))
+    print(
+        f"{preset}, {side} x {side} px, GFLOP{'1 sample':>26}{f'{samples} samples':>14}{'ratio':>8}"
+    )
+    for name, cost in one.items():
+        more = several[name]
+        print(f"{PARTS.get(name, name):34}{cost / 1e9:16.1f}{more / 1e9:14.1f}{more / cost:8.2f}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print one line a geometry and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.flops", description=__doc__)
     parser.add_argument("--size", type=int, nargs=2, default=[128, 128], help="of the input")
+    parser.add_argument("--samples", type=int, help="count whole runs of so many samples")
+    parser.add_argument("--preset", default="balanced", choices=sorted(PRESETS))
     options = parser.parse_args(arguments)
+    if options.samples:
+        print_samples(options.samples, options.preset, options.size[0])
+        return 0
     for name, geometry in (("mini", MINI), ("ldsr-s2", PUBLISHED)):
         cost = step_cost(geometry["denoiser"], tuple(options.size))
         hits = "  ".join(

@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from evaluation import reliability_figures
 from evaluation.metrics import METRICS
+from evaluation.reliability_figures import Section
 from evaluation.report_figures import Figure
 from evaluation.report_gallery import Gallery
 from evaluation.score import ARROWS, Metric
@@ -35,6 +37,7 @@ class Report:
         facts: short ones for the head, by name.
         provenance: longer ones for the end, by name: command, settings, weights.
         methods: how each metric was made, by metric.
+        reliability: of the uncertainty, where samples were drawn.
     """
 
     title: str
@@ -49,6 +52,7 @@ class Report:
     facts: Mapping[str, str]
     provenance: Mapping[str, str]
     methods: Mapping[str, Mapping[str, str]]
+    reliability: Section | None = None
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -62,13 +66,15 @@ def to_html(report: Report) -> str:
     """The page, plotly's script once inside it."""
     from plotly.offline import get_plotlyjs
 
-    specs = {figure.key: dict(figure.views) for figure in report.figures}
+    figures = [*report.figures, *(report.reliability.figures if report.reliability else ())]
+    specs = {figure.key: dict(figure.views) for figure in figures}
     body = "".join(
         [
             _head(report),
             _tables(report.lines),
             _absent(report),
             _figures(report.figures),
+            _reliability(report.reliability),
             _gallery(report.gallery),
             _meaning(report),
             _provenance(report),
@@ -194,6 +200,12 @@ def _figures(figures: Sequence[Figure]) -> str:
         parts.append(f'<div class="pair">{cards}</div>')
     wide = [f"<section class=card>{_card(f)}</section>" for f in figures if f.key in WIDE]
     return "".join([*parts[:1], *wide, *parts[1:]])
+
+
+def _reliability(section: Section | None) -> str:
+    if section is None:
+        return ""
+    return reliability_figures.to_html(section) + _figures(section.figures)
 
 
 def _card(figure: Figure) -> str:

@@ -20,8 +20,8 @@ from ldsr.result import LEVELS, Calibration
 from ldsr.settings import Settings
 
 FILE = "mini-calibration-v1.json"
-POOL = 3
-"""Side, in pixels of 2.5 m, of the window a calibrated scale is smoothed over."""
+SPREAD_SIDE, CONTRAST_SIDE = 5, 3
+"""Sides, in pixels of 2.5 m, of the windows that spread and contrast are taken over."""
 FREE = ("seed", "samples", "settle")
 """Settings that a calibration does not depend on."""
 FORMAT = 1
@@ -96,14 +96,37 @@ def own_factors(samples: int, bands: int = 4) -> dict[float, tuple[float, ...]]:
     }
 
 
-def to_scale(std: np.ndarray, floor: Sequence[float]) -> np.ndarray:
-    """Smooth a standard deviation [C, H, W] and keep it above a floor: float32 [C, H, W].
+def to_scale(
+    mean: np.ndarray, std: np.ndarray, *, contrast: Sequence[float], floor: Sequence[float]
+) -> np.ndarray:
+    """What calibrated intervals are multiples of: float32 [C, H, W], reflectance.
 
-    scale^2 = mean of std^2 over POOL x POOL pixels + floor^2: n samples know their deviation to
-    1 / sqrt(2 (n - 1)) only, neighbours help; and no pixel is certain.
+    scale^2 = mean of std^2 over SPREAD_SIDE^2 pixels + (contrast k)^2 + floor^2, with k the local
+    contrast of the samples' mean. n samples know their deviation to 1 / sqrt(2 (n - 1)) only, and
+    neighbours help; errors that all samples share grow with the contrast they are drawn in; and
+    no pixel is certain.
+
+    Args:
+        mean, std: of the samples [C, H, W].
+        contrast: weight of the local contrast, of each band.
+        floor: least deviation, of each band, reflectance.
     """
-    variance = uniform_filter(std.astype(np.float32) ** 2, (0, POOL, POOL), mode="nearest")
-    return np.sqrt(np.maximum(variance, 0) + np.array(floor, np.float32)[:, None, None] ** 2)
+    variance = uniform_filter(
+        std.astype(np.float32) ** 2, (0, SPREAD_SIDE, SPREAD_SIDE), mode="nearest"
+    )
+    shares = (np.array(x, np.float32)[:, None, None] for x in (contrast, floor))
+    weight, least = shares
+    known = (weight * local_contrast(mean, CONTRAST_SIDE)) ** 2 + least**2
+    return np.sqrt(np.maximum(variance, 0) + known)
+
+
+def local_contrast(picture: np.ndarray, side: int) -> np.ndarray:
+    """Standard deviation of a picture [C, H, W] over side x side pixels: float32 [C, H, W]."""
+    x = picture - picture.mean((1, 2), keepdims=True)
+    size = (0, side, side)
+    mean = uniform_filter(x, size, mode="nearest")
+    variance = uniform_filter(x**2, size, mode="nearest") - mean**2
+    return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=4)
@@ -135,7 +158,9 @@ def _to_calibration(entry: Mapping) -> Calibration:
     return Calibration(
         name=entry["preset"],
         data=entry["data"],
+        contrast=tuple(entry["contrast"]),
         floor=tuple(entry["floor"]),
+        places=tuple(entry["places"]),
         factors=table("factors"),
         coverage=table("coverage"),
     )

@@ -42,6 +42,8 @@ class Calibration:
     Attributes:
         name: of the preset it was fitted for.
         data: one sentence on the pictures it was fitted and measured on.
+        places: names of the places it was fitted on; whoever judges it takes others.
+        contrast: of each band, share of the local contrast that counts as deviation.
         floor: of each band, reflectance: the least deviation assumed anywhere.
         factors: half width of the interval in units of the scale (see `Uncertainty.scale`), by
             number of samples and level, of each band.
@@ -51,6 +53,8 @@ class Calibration:
 
     name: str
     data: str
+    places: tuple[str, ...]
+    contrast: tuple[float, ...]
     floor: tuple[float, ...]
     factors: Mapping[int, Mapping[float, tuple[float, ...]]]
     coverage: Mapping[int, Mapping[float, tuple[float, ...]]]
@@ -84,8 +88,9 @@ class Uncertainty:
     Attributes:
         mean: of the samples, reflectance float32 [4, 4H, 4W].
         std: their standard deviation (n - 1), reflectance float32 [4, 4H, 4W].
-        scale: what the intervals are multiples of, reflectance float32 [4, 4H, 4W]: `std` made
-            smooth and never below the calibration's floor; without a calibration `std` itself.
+        scale: what the intervals are multiples of, reflectance float32 [4, 4H, 4W]: of `std`, the
+            local contrast and a floor, see `ldsr.calibration.to_scale`; without a calibration
+            `std` itself.
         edge_spread: how far edges move between samples, pixels of 2.5 m, float32 [4H, 4W].
         samples: drawn.
         asked: at most.

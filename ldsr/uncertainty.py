@@ -265,7 +265,8 @@ def to_uncertainty(run: Drawable, drawn: Drawn, base: Tensor, sr: Tensor) -> Unc
     found, reason = calibration.find_calibration(run.settings, run.hashes, samples=count)
     scale, factors = std, calibration.own_factors(count)
     if found is not None:
-        scale = np.where(valid, calibration.to_scale(std, found.floor), np.float32(0))
+        scale = calibration.to_scale(mean, std, contrast=found.contrast, floor=found.floor)
+        scale = np.where(valid, scale, np.float32(0))
         factors = calibration.factors_for(found, count)
     width = scale * np.array(factors[max(factors)], np.float32)[:, None, None]
     changed = (sr - base).abs().mean(1)[0].float().cpu().numpy() if sr is not base else None
