@@ -121,7 +121,19 @@ def _verdict(label: str, found: Mapping) -> str:
         parts.append(f"{verdict} {what}: {ends}")
     return (
         f"{label}: by the score of its 90 % intervals the calibrated map is {parts[0]}; it is "
-        f"{parts[1]}; 95 % intervals over places. Calibration: {found['calibration']}"
+        f"{parts[1]}; 95 % intervals over places. Calibration: {found['calibration']} "
+        + _places(found["check_here"])
+    )
+
+
+def _places(found: Mapping) -> str:
+    """What the places to check are worth, in words."""
+    if not found["area"]:
+        return "No picture had a place to check."
+    return (
+        f"The places to check hold {found['area']:.1%} of the pixels, in {found['marked']:.0%} of "
+        f"the pictures; there the error of the picture is {found['ratio']:.2f} times that "
+        f"elsewhere (as many pixels of the highest contrast: {found['ratio_contrast']:.2f} times)."
     )
 
 

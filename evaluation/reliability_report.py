@@ -13,6 +13,7 @@ from pathlib import Path
 from evaluation.calibration import Ensemble, draw, draw_all, fit, split_places
 from evaluation.methods import ours
 from evaluation.pairs import Case, digest
+from evaluation.reliability_places import judge_places
 from evaluation.reliability_scores import assess
 from evaluation.runs import Progress
 from ldsr.calibration import find_calibration
@@ -68,7 +69,11 @@ def judge_reliability(
             ticks = Ticks(f"samples of {label}", on_progress)
             ensembles, _ = draw_all(pipeline, cases, settings, samples, ticks)
             first, second = halves(ensembles, found)
-            kept[key] = assess(first, second, found or _own(first, samples, reason))
+            held_out = {e.name for e in second}
+            places = [case for case in cases if case.name in held_out]
+            kept[key] = assess(first, second, found or _own(first, samples, reason)) | {
+                "check_here": judge_places(pipeline, places, settings, samples)
+            }
             _write(kept, folder / KEPT)
         results[label] = kept[key]
     _write_table(results, folder / TABLE)
@@ -150,6 +155,9 @@ def _further(found: Mapping) -> list[dict]:
         where | {"predictor": "samples", "score": f"nominal_mean_{float(z):g}_std", "value": value}
         for z, value in found["nominal"].items()
     ]
+    for name, value in found["check_here"].items():
+        row = {"target": "pixel", "error": "picture", "band": "all", "predictor": "check here"}
+        rows.append(row | {"score": name, "value": value})
     for name, values in found["gains"].items():
         for end, value in zip(("", "_low", "_high"), values, strict=True):
             score = f"interval_score_0.9_gain_of_calibrated{end}"

@@ -16,6 +16,7 @@ from evaluation.calibration import fit, split_places
 from evaluation.judge import Judge
 from evaluation.pairs import Dataset
 from evaluation.reliability_figures import make_section, to_html
+from evaluation.reliability_places import highest, judge_places, ratio
 from evaluation.reliability_report import KEPT, TABLE, judge_reliability
 from evaluation.reliability_scores import (
     ALL,
@@ -124,7 +125,9 @@ def test_local_contrast_is_the_deviation_of_a_window() -> None:
 @pytest.fixture(scope="module")
 def found() -> dict:
     first, second = split_places(make_ensembles(8, narrow=0.5))
-    return assess(first, second, fit(first, (8,), name="x", data="Made up."))
+    places = {"area": 0.02, "marked": 0.5, "ratio": 1.5, "ratio_contrast": 1.25}
+    fitted = fit(first, (8,), name="x", data="Made up.")
+    return assess(first, second, fitted) | {"check_here": places}
 
 
 def value(found: dict, predictor: str, score: str, **where: str) -> float:
@@ -161,6 +164,9 @@ def test_the_section_says_so(found: dict) -> None:
         page
     )
     assert "Made up." in page and page.count("<table>") == 4
+    assert "hold 2.0% of the pixels, in 50% of the pictures; there the error" in page
+    nowhere = found | {"check_here": found["check_here"] | {"area": 0.0}}
+    assert "No picture had a place to check." in to_html(make_section({"x": nowhere}))
     keys = [figure.key for figure in section.figures]
     assert keys == ["reliability", "ranks", "sparsification", "spread-skill"]
     for figure in section.figures:
@@ -168,6 +174,24 @@ def test_the_section_says_so(found: dict) -> None:
     assert list(section.figures[0].views) == ["one <& two", "other"]
     bars = section.figures[1].views["other"]["data"][0]
     assert sum(bars["y"]) == pytest.approx(100, abs=0.01) and len(bars["x"]) == 9
+
+
+def test_places_are_judged_by_the_error_in_them(tiny_pipeline: Pipeline) -> None:
+    error = np.ones((2, 4, 4))
+    inside = np.zeros(error.shape, bool)
+    inside[0, :2, :2] = True
+    error[inside] = 3
+    assert ratio(error, inside) == 3 and math.isnan(ratio(error, ~np.zeros_like(inside)))
+    values = np.arange(16.0).reshape(4, 4)
+    assert highest(values, 3).ravel().tolist() == [False] * 13 + [True] * 3
+    found = judge_places(tiny_pipeline, make_cases(2), Settings(steps=1, refine_steps=1), 3)
+    marked = [
+        tiny_pipeline(case.lr, Settings(steps=1, refine_steps=1, samples=3, settle=0.0))
+        .uncertainty.check[4:-4, 4:-4]
+        .mean()
+        for case in make_cases(2)
+    ]
+    assert found["area"] == pytest.approx(np.mean(marked))
 
 
 def test_a_report_draws_once(tiny_pipeline: Pipeline, tmp_path: Path) -> None:
