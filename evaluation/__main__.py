@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from evaluation.benchmark_report import DEFAULT_METRICS, make_report
-from evaluation.calibration import calibrate_preset, split_places, write_entry
+from evaluation.calibration import split_places
+from evaluation.calibration_file import calibrate_preset, write_entry
 from evaluation.judge import Judge
 from evaluation.landscapes import look, save
 from evaluation.methods import add_options, make_methods

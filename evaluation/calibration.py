@@ -6,32 +6,30 @@ Knows pairs and samples; what a scale is and how a calibration is found: see `ld
 
 import dataclasses
 import itertools
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from evaluation.fidelity import border_of
-from evaluation.pairs import Case, Dataset
+from evaluation.pairs import Case
 from ldsr import calibration
 from ldsr.errors import MetricError
 from ldsr.pipeline import Pipeline
 from ldsr.result import LEVELS, Calibration
 from ldsr.run import Run
-from ldsr.settings import MAX_SAMPLES, Settings
+from ldsr.settings import Settings
 from ldsr.tensors import finer
 from ldsr.uncertainty import BATCH_PIXELS
 
 BANDS = 4
 COUNTS = (4, 8, 16, 32)
 """Numbers of samples that factors are fitted for; between them they are interpolated."""
-FLOORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0)
-"""Tried as the floor of a band, in units of its RMSE; 0 is not among them: no pixel is certain."""
+FLOORS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.13, 0.17, 0.22, 0.3, 0.5)
+"""Tried as the floor of a band, a share of the brightness; not 0: no pixel is certain."""
 CONTRASTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Tried as the weight of the local contrast."""
 CHOSEN_BY = 0.9
@@ -201,16 +199,17 @@ def fit(
         for of in moments
     ]
 
-    def part(i: int, contrast: float) -> np.ndarray:
-        shares = {"contrast": (contrast,) * BANDS, "floor": (0.0,) * BANDS}
-        return pool(ensembles, [calibration.to_scale(*of, **shares) for of in moments[i]])
-
-    chosen = fit_scale(errors, part, CONTRASTS)
-    contrast, floor = (tuple(values) for values in zip(*chosen, strict=True))
+    parts = [
+        [
+            pool(ensembles, maps)
+            for maps in zip(*(calibration.scale_parts(*m) for m in of), strict=True)
+        ]
+        for of in moments
+    ]
+    contrast, floor = fit_scale(errors, parts, CONTRASTS)
     factors = {}
-    for i, count in enumerate(counts):
-        scales = [calibration.to_scale(*of, contrast=contrast, floor=floor) for of in moments[i]]
-        factors[count] = fit_factors(errors[i], pool(ensembles, scales))
+    for count, error, of in zip(counts, errors, parts, strict=True):
+        factors[count] = fit_factors(error, combine(of, contrast, floor))
     return Calibration(
         name=name,
         data=data,
@@ -224,28 +223,36 @@ def fit(
 
 def fit_scale(
     errors: Sequence[np.ndarray],
-    scale_of: Callable[[int, float], np.ndarray],
+    parts: Sequence[Sequence[np.ndarray]],
     contrasts: Sequence[float],
-) -> list[tuple[float, float]]:
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Contrast and floor of each band whose 90 % intervals have the least mean score.
 
     Args:
         errors: |truth - centre| [C, M] of each number of samples.
-        scale_of: scales [C, M] without a floor, for the i-th of them and a contrast.
+        parts: of the scale, as `ldsr.calibration.scale_parts` gives them, [C, M], of the same.
         contrasts: to try; every one with every floor of FLOORS.
     """
-    rmse = np.sqrt(np.mean([np.square(error).mean(1) for error in errors], axis=0))
     tried = list(itertools.product(contrasts, FLOORS))
-    scores = np.zeros((len(tried), len(rmse)))
-    for i, error in enumerate(errors):
-        scales = {contrast: scale_of(i, contrast) for contrast in contrasts}
-        for row, (contrast, share) in enumerate(tried):
-            scale = np.hypot(scales[contrast], (share * rmse)[:, None])
+    bands = len(errors[0])
+    scores = np.zeros((len(tried), bands))
+    for error, of in zip(errors, parts, strict=True):
+        for row, (contrast, floor) in enumerate(tried):
+            scale = combine(of, (contrast,) * bands, (floor,) * bands)
             ratio = error / scale
             factor = np.array([conformal_quantile(band, CHOSEN_BY) for band in ratio])[:, None]
             scores[row] += interval_score(error, factor * scale, CHOSEN_BY).mean(1)
-    best = scores.argmin(axis=0)
-    return [(tried[row][0], float(tried[row][1] * rmse[band])) for band, row in enumerate(best)]
+    best = [tried[row] for row in scores.argmin(axis=0)]
+    return tuple(contrast for contrast, _ in best), tuple(floor for _, floor in best)
+
+
+def combine(
+    parts: Sequence[np.ndarray], contrast: Sequence[float], floor: Sequence[float]
+) -> np.ndarray:
+    """The scale of its squared parts [C, M]; see `ldsr.calibration.to_scale`."""
+    spread, local, level = parts
+    weight, least = (np.square(x)[:, None] for x in (contrast, floor))
+    return np.sqrt(spread + weight * local + least * level)
 
 
 def fit_factors(error: np.ndarray, scale: np.ndarray) -> dict[float, tuple[float, ...]]:
@@ -304,70 +311,6 @@ def pool(ensembles: Sequence[Ensemble], maps: Sequence[np.ndarray]) -> np.ndarra
     return np.concatenate([values[..., e.counted] for e, values in pairs], axis=-1)
 
 
-def to_entry(measured: Measured, origin: Origin) -> dict:
-    """What a file of calibrations says of one preset; see `ldsr.calibration`."""
-    found = measured.calibration
-    return {
-        "preset": found.name,
-        "settings": calibration.identity(origin.settings),
-        "weights": dict(origin.weights),
-        "data": found.data,
-        "places": list(found.places),
-        "contrast": list(found.contrast),
-        "floor": _rounded(found.floor, 7),
-        "factors": _table(found.factors, 4),
-        "coverage": _table(found.coverage, 4),
-        "half_width": _table(measured.half_width, 6),
-    }
-
-
-def write_entry(entry: dict, path: Path) -> None:
-    """Put one preset into a file of calibrations, complete or not at all.
-
-    An entry of the same preset and the same weights is replaced.
-
-    Raises:
-        MetricError: a file that holds something else.
-    """
-    kept = []
-    if path.is_file():
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["format"] != calibration.FORMAT:
-                raise ValueError(f"format {content['format']}")
-            kept = [e for e in content["calibrations"] if _key(e) != _key(entry)]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MetricError(
-                f"{path.name} is not a file of calibrations ({error}); move it away, or give "
-                "another with --out."
-            ) from error
-    lines = ",\n".join(json.dumps(e, ensure_ascii=False) for e in (*kept, entry))
-    text = f'{{"format": {calibration.FORMAT}, "calibrations": [\n{lines}\n]}}\n'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
-def calibrate_preset(
-    pipeline: Pipeline,
-    dataset: Dataset,
-    name: str,
-    settings: Settings,
-    *,
-    on_case: OnCase = lambda done, total, case: None,
-) -> dict:
-    """Draw, fit and measure one preset: its entry for a file of calibrations.
-
-    Raises:
-        MetricError: too few places.
-        WeightsError: weights that are not here.
-    """
-    split_places(dataset.cases)  # said before anything is drawn
-    ensembles, origin = draw_all(pipeline, dataset.cases, settings, MAX_SAMPLES, on_case)
-    return to_entry(calibrate(ensembles, name=name, title=dataset.title), origin)
-
-
 def _inside(valid: np.ndarray) -> np.ndarray:
     border = border_of(valid.shape)
     counted = np.zeros_like(valid)
@@ -383,18 +326,3 @@ def _sentence(title: str, first: Sequence[Ensemble], second: Sequence[Ensemble])
         f"{title}: fitted on {tiles[0]} tiles of {places[0]} places, measured on {tiles[1]} tiles "
         f"of {places[1]} others."
     )
-
-
-def _key(entry: Mapping) -> tuple:
-    return entry["preset"], sorted(entry["weights"].values())
-
-
-def _rounded(values: Sequence[float], digits: int) -> list[float]:
-    return [round(value, digits) for value in values]
-
-
-def _table(of: Mapping[int, Mapping[float, Sequence[float]]], digits: int) -> dict:
-    return {
-        str(count): {str(level): _rounded(values, digits) for level, values in levels.items()}
-        for count, levels in of.items()
-    }

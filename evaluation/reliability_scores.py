@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import minimum_filter, uniform_filter
 
 from evaluation import reliability
-from evaluation.calibration import Ensemble, fit_factors, fit_scale, interval_score, pool
+from evaluation.calibration import Ensemble, combine, fit_factors, fit_scale, interval_score, pool
 from evaluation.statistics import difference
 from ldsr import calibration
 from ldsr.data.bands import BANDS
@@ -21,7 +21,7 @@ TARGETS = {"pixel": 1, "3 x 3 mean": 3}
 """Side of the window that truth and samples are averaged over: how finely is an error placed?"""
 ALL = "all"
 """The bands together, each in units of its RMSE."""
-SPREAD, CALIBRATED = "spread", "calibrated"
+SPREAD, CALIBRATED, LEVEL = "spread", "calibrated", "brightness"
 CONSTANT, CONTRAST = "constant", "contrast of the picture, 5 x 5"
 CONTRAST_OF_MEAN, BEST = "contrast of the mean, 5 x 5", "contrast of the picture, best side"
 TRIVIAL = (CONSTANT, CONTRAST, CONTRAST_OF_MEAN, BEST)
@@ -146,14 +146,14 @@ def look(ensembles: Sequence[Ensemble], found: Calibration, side: int) -> Pixels
         for width in SIDES
     }
     shares = {"contrast": found.contrast, "floor": found.floor}
-    scales = [
-        calibration.to_scale(mean, std, **shares)
-        for mean, std in zip(means, deviations, strict=True)
-    ]
+    moments = list(zip(means, deviations, strict=True))
+    scales = [calibration.to_scale(*of, **shares) for of in moments]
+    parts = [calibration.scale_parts(*of) for of in moments]
     maps = {
         SPREAD: gather([e.moments(len(e.samples))[1] for e in smooth]),
         CALIBRATED: gather(scales),
         CONSTANT: np.ones((len(BANDS), sum(sizes))),
+        LEVEL: gather([level for _, _, level in parts]) ** 0.5,
         CONTRAST_OF_MEAN: gather([calibration.local_contrast(mean, 5) for mean in means]),
         **contrast,
     }
@@ -197,13 +197,10 @@ def scale_all(first: Pixels, second: Pixels, found: Calibration, best: int) -> d
     for name, of in _names(best).items():
         if name not in TRIVIAL:
             continue
-        maps = [half.maps[of] for half in (first, second)]
-        if name == CONSTANT:
-            floor = (0.0,) * bands
-        else:
-            chosen = fit_scale([error], lambda i, contrast, map_=maps[0]: map_, (0.0,))
-            floor = tuple(floor for _, floor in chosen)
-        fitted, scale = (_floored(one, floor) for one in maps)
+        parts = [_parts(half.maps[of], half.maps[LEVEL]) for half in (first, second)]
+        still = name == CONSTANT
+        floor = (0.0,) * bands if still else fit_scale([error], [parts[0]], (0.0,))[1]
+        fitted, scale = (combine(one, (0.0,) * bands, floor) for one in parts)
         made[name] = Scaled(scale, fit_factors(error, fitted), _sigma(error, fitted))
     return made
 
@@ -218,8 +215,9 @@ def _side(side: int) -> str:
     return f"contrast {side}"
 
 
-def _floored(values: np.ndarray, floor: Sequence[float]) -> np.ndarray:
-    return np.hypot(values, np.array(floor)[:, None])
+def _parts(values: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, ...]:
+    """A predictor in place of the spread, in the form of `ldsr.calibration.scale_parts`."""
+    return values**2, np.zeros_like(values), level**2
 
 
 def _sigma(error: np.ndarray, scale: np.ndarray) -> tuple[float, ...]:

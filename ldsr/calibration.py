@@ -20,8 +20,10 @@ from ldsr.result import LEVELS, Calibration
 from ldsr.settings import Settings
 
 FILE = "mini-calibration-v1.json"
-SPREAD_SIDE, CONTRAST_SIDE = 5, 3
-"""Sides, in pixels of 2.5 m, of the windows that spread and contrast are taken over."""
+SPREAD_SIDE, CONTRAST_SIDE, LEVEL_SIDE = 5, 3, 9
+"""Sides, in pixels of 2.5 m, of the windows that spread, contrast and brightness are taken over."""
+DARKEST = 0.005
+"""Reflectance below which a pixel does not become more certain by being darker."""
 FREE = ("seed", "samples", "settle")
 """Settings that a calibration does not depend on."""
 FORMAT = 1
@@ -101,23 +103,30 @@ def to_scale(
 ) -> np.ndarray:
     """What calibrated intervals are multiples of: float32 [C, H, W], reflectance.
 
-    scale^2 = mean of std^2 over SPREAD_SIDE^2 pixels + (contrast k)^2 + floor^2, with k the local
-    contrast of the samples' mean. n samples know their deviation to 1 / sqrt(2 (n - 1)) only, and
-    neighbours help; errors that all samples share grow with the contrast they are drawn in; and
-    no pixel is certain.
+    scale^2 = spread^2 + (contrast k)^2 + (floor b)^2 with the parts of `scale_parts`.
 
     Args:
         mean, std: of the samples [C, H, W].
         contrast: weight of the local contrast, of each band.
-        floor: least deviation, of each band, reflectance.
+        floor: share of the brightness that no pixel is more certain than, of each band.
     """
-    variance = uniform_filter(
-        std.astype(np.float32) ** 2, (0, SPREAD_SIDE, SPREAD_SIDE), mode="nearest"
-    )
-    shares = (np.array(x, np.float32)[:, None, None] for x in (contrast, floor))
-    weight, least = shares
-    known = (weight * local_contrast(mean, CONTRAST_SIDE)) ** 2 + least**2
-    return np.sqrt(np.maximum(variance, 0) + known)
+    spread, local, level = scale_parts(mean, std)
+    weight, least = (np.array(x, np.float32)[:, None, None] for x in (contrast, floor))
+    return np.sqrt(spread + weight**2 * local + least**2 * level)
+
+
+def scale_parts(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a scale is made of, each squared: float32 [C, H, W].
+
+    The samples' variance, averaged over SPREAD_SIDE^2 pixels: n samples know their deviation to
+    1 / sqrt(2 (n - 1)) only, and neighbours help. The local contrast k of their mean: errors that
+    all samples share grow with it. The brightness b: no pixel is certain.
+    """
+    size = (0, SPREAD_SIDE, SPREAD_SIDE)
+    spread = uniform_filter(std.astype(np.float32) ** 2, size, mode="nearest")
+    level = uniform_filter(mean.astype(np.float32), (0, LEVEL_SIDE, LEVEL_SIDE), mode="nearest")
+    local = local_contrast(mean, CONTRAST_SIDE) ** 2
+    return np.maximum(spread, 0), local, np.maximum(level, DARKEST) ** 2
 
 
 def local_contrast(picture: np.ndarray, side: int) -> np.ndarray:

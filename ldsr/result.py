@@ -44,7 +44,7 @@ class Calibration:
         data: one sentence on the pictures it was fitted and measured on.
         places: names of the places it was fitted on; whoever judges it takes others.
         contrast: of each band, share of the local contrast that counts as deviation.
-        floor: of each band, reflectance: the least deviation assumed anywhere.
+        floor: of each band, share of the brightness that is the least deviation assumed.
         factors: half width of the interval in units of the scale (see `Uncertainty.scale`), by
             number of samples and level, of each band.
         coverage: share of the true values that the intervals held on pictures they were not

@@ -11,16 +11,14 @@ from evaluation.calibration import (
     FLOORS,
     Ensemble,
     calibrate,
-    calibrate_preset,
     conformal_quantile,
     draw,
     draw_all,
     fit,
     interval_score,
     split_places,
-    to_entry,
-    write_entry,
 )
+from evaluation.calibration_file import calibrate_preset, to_entry, write_entry
 from evaluation.pairs import Dataset
 from ldsr.calibration import CONTRAST_SIDE, factors_for, find_calibration, local_contrast
 from ldsr.errors import MetricError
