@@ -16,6 +16,8 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
     import gradio as gr
 
     from ldsr.web.about_tab import build_about
+    from ldsr.web.compare_files import compare_routes
+    from ldsr.web.compare_tab import build_compare, connect_compare
     from ldsr.web.evaluate_files import evaluate_routes
     from ldsr.web.evaluate_tab import build_evaluate
     from ldsr.web.files import routes
@@ -33,15 +35,19 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Super-resolve"):
                 widgets = build_resolve(studio, page)
+            with gr.Tab("Compare"):
+                compare = build_compare()
             with gr.Tab("Evaluate"):
-                build_evaluate(studio, widgets.state, page)
+                judged = build_evaluate(studio, widgets.state, page)
             with gr.Tab("Study"):
                 build_study(studio)
             with gr.Tab("About"):
                 build_about(pipeline.name, pipeline.sha256, licence)
+        connect_compare(studio, compare, widgets.state, judged)
     page.queue(default_concurrency_limit=None)
     studio.open_first()
-    ours = [*routes(studio), *map_routes(), *evaluate_routes(studio), *study_routes(studio)]
+    ours = [*routes(studio), *map_routes(), *compare_routes(studio)]
+    ours += [*evaluate_routes(studio), *study_routes(studio)]
     return page, theme.launch_options() | {"app_kwargs": {"routes": ours}}
 
 

@@ -17,7 +17,7 @@ from ldsr.web.studio import Studio
 from tests.fakes import BaseOnlyPipeline, FakePipeline, collect, make_named_patch
 
 LINKED = Settings(
-    base="regression",
+    base="sr3",
     sampler="dpm",
     steps=13,
     eta=0.25,
@@ -34,6 +34,8 @@ LINKED = Settings(
     tag_weight=2.5,
     skip_threshold=0.2,
     skip_form="literal",
+    samples=12,
+    settle=0.05,
 )
 """Every field other than its default."""
 
@@ -75,7 +77,7 @@ def test_common_controls_stand_before_the_folded_ones():
         assert f'data-knob="{name}"' in here and f'data-knob="{name}"' not in there
     for page, values in zip((main, more), knobs.panel_values(LINKED), strict=True):
         assert set(re.findall(r'data-knob="(\w+)"', page)) == set(values)
-    assert "<details" not in main and knobs.more_panel().count("<details") == 2
+    assert "<details" not in main and knobs.more_panel().count("<details") == 3
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,12 @@ def test_common_controls_stand_before_the_folded_ones():
         ("seed", 2**32),
         ("base", "magic"),
         ("skip_form", "none"),
+        ("samples", 1),
+        ("samples", 33),
+        ("samples", 2.5),
+        ("samples", None),
+        ("settle", 1.5),
+        ("settle", None),
     ],
 )
 def test_a_value_out_of_range_is_one_sentence(field, value):
@@ -108,6 +116,20 @@ def test_numbers_may_arrive_as_floats_and_an_empty_temperature_is_the_weights_ow
     values |= {"steps": 8.0, "seed": 3.0, "temperature": None}
     settings = knobs.to_settings(values, "none")
     assert (settings.steps, settings.seed, settings.temperature) == (8, 3, None)
+
+
+def test_samples_are_drawn_when_asked_as_many_as_the_panel_says():
+    assert knobs.to_sampling({}) == (8, 0.02)
+    assert knobs.to_sampling({"samples": 0.0, "settle": 0, "eta": 99}) == (8, 0)
+    assert knobs.to_sampling({"samples": 5.0, "settle": 0.1}) == (5, 0.1)
+    for wrong in ({"samples": 1}, {"samples": None}, {"settle": -1}):
+        with pytest.raises(LdsrError, match=r"\.$"):
+            knobs.to_sampling(wrong)
+
+
+def test_samples_are_asked_for_apart_from_the_pictures_that_are_samples():
+    more = knobs.more_panel()
+    assert 'id="draws"' in more and 'id="samples"' not in more
 
 
 def test_weights_without_stage_two_say_so_and_cannot_be_asked():

@@ -31,11 +31,12 @@ function legend(chosen) {
   const classes = (chosen.classes || []).map(swatch);
   $(".legend-classes").replaceChildren(...classes);
   $(".legend-classes").hidden = !classes.length;
-  for (const part of [".legend-bar", ".legend-ticks"]) $(part).hidden = classes.length > 0;
+  for (const part of [".legend-bar", ".legend-ticks", ".legend-unit"]) $(part).hidden = classes.length > 0;
   if (classes.length) return;
   $(".legend-bar").style.background = `linear-gradient(90deg, ${chosen.colours.join(", ")})`;
   const ticks = chosen.ticks.map((text) => Object.assign(document.createElement("span"), { textContent: text }));
   $(".legend-ticks").replaceChildren(...ticks);
+  $(".legend-unit").textContent = chosen.unit || "";
 }
 
 function links(value) {
@@ -87,5 +88,6 @@ drags();
 keys();
 controls();
 facts();
+trusts();
 watch("value", draw);
 draw();

@@ -57,7 +57,9 @@ function place() {
   const limit = (view.zoom - 1) / view.zoom / 2;
   view.x = clamp(view.x, -limit, limit);
   view.y = clamp(view.y, -limit, limit);
-  for (const image of $$(".v-frame img")) {
+  placeMarks();
+  frame.style.setProperty("--zoom", view.zoom);
+  for (const image of $$(".v-frame img, .v-marks")) {
     image.style.transform = `scale(${view.zoom}) translate(${100 * view.x}%, ${100 * view.y}%)`;
     image.style.imageRendering = view.zoom >= 4 ? "pixelated" : "auto";
   }
@@ -151,8 +153,10 @@ function drawOverlay() {
   else twin.remove();
   show(twin, other ? chosen.url : "", () => {});
   overlay.alt = chosen ? chosen.text : "";
+  const lacking = (props.value || {}).lacking || {};
   for (const radio of $$("[data-overlays] input")) {
     radio.disabled = radio.value !== "none" && !overlays[radio.value];
+    if (radio.value in lacking) radio.parentElement.title = radio.disabled ? lacking[radio.value] : "";
     radio.checked = radio.value === (chosen ? view.overlay : "none");
   }
   legend(chosen);
@@ -165,9 +169,11 @@ function draw() {
     frame.style.setProperty("--ratio", value.width / value.height);
     frame.style.setProperty("--panes", there().length);
   }
+  followSampling();
   drawPictures();
   drawOverlay();
   drawFacts();
+  drawTrust();
   place();
   drawMap();
   drawWarning();
@@ -210,6 +216,7 @@ function drags() {
     if (event.button !== 0) return;
     const onLine = event.target.closest(".v-line") !== null;
     const divided = root.classList.contains("is-divided");
+    if (event.target.closest(".v-pin") || (view.zoom === 1 && event.target.closest(".v-place"))) return;
     if (!onLine && event.pointerType === "touch" && view.zoom === 1) return;
     if (!divided && view.zoom === 1) return;
     const kind = onLine || view.zoom === 1 ? "border" : "pan";
@@ -229,7 +236,7 @@ function drags() {
   });
   for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => (drag = null));
   frame.addEventListener("click", (event) => {
-    const touched = event.pointerType === "touch" && !event.target.closest(".v-line");
+    const touched = event.pointerType === "touch" && !event.target.closest(".v-line, .v-marks");
     if (touched && view.zoom === 1 && root.classList.contains("is-divided")) toPointer(event);
   });
   frame.addEventListener("wheel", (event) => {

@@ -259,7 +259,7 @@ def _settings(desk: Desk, shown_key: str | None) -> Settings:
     preset = desk.studio.preset()
     if not isinstance(shown, Shown) or shown.result is None:
         return preset
-    settings = shown.result.settings
+    settings = dataclasses.replace(shown.result.settings, samples=0)
     if shown.result.tags_source == "person":
         settings = dataclasses.replace(settings, semantics=preset.semantics)
     return settings

@@ -29,13 +29,16 @@ SHORT = {"none": "None", "wald": "Wald", "reference": "Reference"}
 READY = "Ready. Press Evaluate to score the current result."
 
 
-def build_evaluate(studio: Studio, current: gr.State, page: gr.Blocks) -> None:
+def build_evaluate(studio: Studio, current: gr.State, page: gr.Blocks) -> gr.State:
     """Lay out the tab and connect it.
 
     Args:
         studio: the server's state.
         current: the visitor's state on the Super-resolve tab; its "shown" is what is evaluated.
         page: the whole page, for what happens when it opens and closes.
+
+    Returns:
+        The visitor's state; its "key" is the id of their evaluation.
     """
     desk = Desk(studio, saved_runs())
     mine = gr.State(dict(flows.EMPTY))
@@ -65,6 +68,7 @@ def build_evaluate(studio: Studio, current: gr.State, page: gr.Blocks) -> None:
     _connect_run(desk, [mine, current, truth, upload], screen, (run, upload))
     _connect_rest(desk, [mine, current], screen, (bench, cancel, line))
     _connect_page(desk, page, (current, truth, board))
+    return mine
 
 
 def _controls() -> str:

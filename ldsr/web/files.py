@@ -18,6 +18,7 @@ from ldsr.errors import LdsrError
 from ldsr.web.map_flows import Found
 from ldsr.web.pictures import COMPOSITES, Shown
 from ldsr.web.result_map import policy, result_map
+from ldsr.web.session import Job
 from ldsr.web.studio import Studio
 
 GONE = "This result is no longer kept on the server; run it again to get it back."
@@ -55,6 +56,8 @@ def routes(studio: Studio) -> list[Route]:
 
     async def preview(request: Request) -> Response:
         job = studio.jobs.get(request.path_params["key"])
+        if request.path_params["name"].startswith("spread-"):
+            return _spread(job)
         stage, _, rest = request.path_params["name"].partition("-")
         emerging = None if job is None else job.preview.get(stage)
         name = rest.rpartition("-")[2].removesuffix(".png")
@@ -79,6 +82,14 @@ def routes(studio: Studio) -> list[Route]:
         Route("/ldsr/r/{key}/{name}", shown),
         Route("/ldsr/p/{key}/{name}", preview),
     ]
+
+
+def _spread(job: Job | None) -> Response:
+    """The map of a run's samples so far; nothing where there is none."""
+    emerging = None if job is None or job.frames is None else job.frames.spread
+    if emerging is None:
+        return Response(status_code=204)
+    return Response(emerging, media_type="image/png", headers=_FOREVER)
 
 
 async def _shown(found: Shown, name: str) -> Response:

@@ -4,6 +4,7 @@ Each function gives what the components become; none knows the layout.
 """
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -16,16 +17,18 @@ from ldsr.data.patch import Patch
 from ldsr.data.reader import read_patch
 from ldsr.errors import AmbiguousPatchError, LdsrError
 from ldsr.settings import Settings
+from ldsr.web import trust
 from ldsr.web.pictures import Shown
 from ldsr.web.session import Job
 from ldsr.web.studio import Studio
-from ldsr.web.views import busy_value, job_status, status, viewer_value
+from ldsr.web.views import busy_value, job_status, sampling_value, status, viewer_value
 
 _log = logging.getLogger(__name__)
 
 POLL = 0.2
 """Seconds between two looks at a running job."""
 NO_RESULT = "There is no refined result to measure; press Super-resolve first."
+NO_PICTURE = "There is no result to sample; press Super-resolve first."
 NO_INPUT = "There is no input any more; choose a sample or upload a patch."
 QUESTIONS = {
     "scale": "How do its numbers become reflectance?",
@@ -105,7 +108,7 @@ def asked(state: dict[str, Any], pending: dict[str, Any], error: AmbiguousPatchE
 async def resolve(
     studio: Studio, state: dict[str, Any], settings: Settings, visitor: str
 ) -> AsyncIterator[list[Any]]:
-    """Run the picture on the screen with some settings, showing every step."""
+    """Run the picture on the screen with some settings, showing every step; then its samples."""
     turn = studio.take_turn(visitor)
     shown = studio.store.get(state["shown"])
     if shown is None:
@@ -121,10 +124,63 @@ async def resolve(
             if studio.turn(visitor) != turn:
                 return
             yield shot
-        if studio.turn(visitor) == turn:
-            yield _outcome(studio, state, job, shown.sample)
+        if studio.turn(visitor) != turn:
+            return
+        shot = _outcome(studio, state, job, shown.sample)
+        if not settings.samples or job.result is None:
+            yield shot
+            return
     finally:
         studio.finish(key, visitor)
+    wanted = (settings.samples, settings.settle)
+    async for further in sample(studio, shot[0], wanted, visitor):
+        yield further
+
+
+async def sample(
+    studio: Studio, state: dict[str, Any], wanted: tuple[int, float], visitor: str
+) -> AsyncIterator[list[Any]]:
+    """Draw further samples of the result on the screen and show where they differ.
+
+    Args:
+        studio: the server's state.
+        state: the visitor's.
+        wanted: how many samples, and the change below which they end early.
+        visitor: who asks.
+    """
+    turn = studio.take_turn(visitor)
+    shown = studio.store.get(state["shown"])
+    if shown is None or shown.result is None:
+        yield screen(state, status("error", NO_PICTURE))
+        return
+    try:
+        settings = dataclasses.replace(shown.result.settings, samples=wanted[0], settle=wanted[1])
+        key, job = studio.start(visitor, shown.patch, settings, sample=shown)
+    except LdsrError as error:
+        yield screen(state, status("error", str(error)))
+        return
+    try:
+        while not job.ended and studio.turn(visitor) == turn:
+            line = job_status(job, time.monotonic())
+            yield [state, sampling_value(state["viewer"], key, job, line), line, *_busy()]
+            await asyncio.sleep(POLL)
+        if studio.turn(visitor) == turn:
+            yield _sampled(studio, state, shown, job)
+    finally:
+        studio.finish(key, visitor)
+
+
+def _sampled(studio: Studio, state: dict[str, Any], shown: Shown, job: Job) -> list[Any]:
+    """Show what the samples say under a new id: what an id gives never changes."""
+    if job.result is None and job.state != "cancelled":
+        return screen(state, status("error", job.message))
+    if job.result is None or job.result.uncertainty is None:
+        return screen(state, status("idle", trust.NOT_KEPT))
+    again = shown.sampled(job.result, job.frames.samples)
+    key = studio.keep(again)
+    done = state | {"shown": key, "viewer": viewer_value(key, again)}
+    seconds = time.monotonic() - job.started
+    return screen(done, status("done", trust.ended(job.result.uncertainty), clock=seconds))
 
 
 async def measure(studio: Studio, state: dict[str, Any], visitor: str) -> AsyncIterator[list[Any]]:

@@ -11,10 +11,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ldsr.errors import LdsrError
-from ldsr.settings import BASES, CONSISTENCIES, PRESETS, SAMPLERS, SKIP_FORMS, Settings
+from ldsr.settings import (
+    BASES,
+    CONSISTENCIES,
+    DEFAULT_SAMPLES,
+    MAX_SAMPLES,
+    PRESETS,
+    SAMPLERS,
+    SKIP_FORMS,
+    Settings,
+)
 
 DEFAULT = "balanced"
 PRESET_NAMES = {"fast": "Fast", "balanced": "Balanced", "best": "Best"}
+SAMPLING_NOTE = (
+    f"0 samples: only when you ask, then {DEFAULT_SAMPLES}. They end early once a further one "
+    "changes the map by less than the share under Settle."
+)
 NO_REFINER = "These weights have no second stage: the result is the base."
 FIELDS = tuple(field.name for field in dataclasses.fields(Settings) if field.name != "semantics")
 """Settings in the panels; `semantics` belongs to the land-cover editor."""
@@ -29,6 +42,8 @@ MAIN_FIELDS = (
     "seed",
 )
 """Those in the first panel, always to be seen."""
+WHOLE = ("steps", "seed", "samples")
+"""How the names of fields end that hold whole numbers."""
 PRESET_FIELDS = tuple(
     name
     for name in FIELDS
@@ -111,7 +126,24 @@ KNOBS = {
         "alone, the paper's rule, as an ablation.",
         options={"residual": "Residual", "shallow": "Shallow", "literal": "Literal (ablation)"},
     ),
+    "samples": Knob(
+        "Samples",
+        f"Pictures drawn to see how far they differ, 2 to {MAX_SAMPLES}, after every run; 0: only "
+        f"when you ask how sure the result is, then {DEFAULT_SAMPLES}.",
+        high=MAX_SAMPLES,
+        most=MAX_SAMPLES,
+        step=1,
+    ),
+    "settle": Knob(
+        "Settle",
+        "Stop early when the map has settled: once a further sample changes it by less than this "
+        "share; 0 draws all.",
+        high=0.2,
+        step=0.01,
+    ),
 }
+IDS = {"samples": "draws"}
+"""Of controls that are not called as their field; the gallery is called samples."""
 ORDERS = {
     "base": BASES,
     "sampler": SAMPLERS,
@@ -143,10 +175,21 @@ def to_settings(values: Mapping[str, Any], semantics: str) -> Settings:
         if value is None and not (name in KNOBS and KNOBS[name].empty):
             label = KNOBS[name].label if name in KNOBS else name.capitalize()
             raise LdsrError(f"{label} is empty; please give a number.")
-        if isinstance(value, float) and value.is_integer() and name.endswith(("steps", "seed")):
+        if isinstance(value, float) and value.is_integer() and name.endswith(WHOLE):
             value = int(value)
         chosen[name] = value
     return Settings(**chosen | {"semantics": semantics})
+
+
+def to_sampling(values: Mapping[str, Any]) -> tuple[int, float]:
+    """Read from a panel how many samples to draw when asked, and when to stop early.
+
+    Raises:
+        LdsrError: a value that is missing or out of its range.
+    """
+    wanted = {name: values[name] for name in ("samples", "settle") if name in values}
+    settings = to_settings(wanted, PRESETS[DEFAULT].semantics)
+    return settings.samples or DEFAULT_SAMPLES, settings.settle
 
 
 def main_panel(bases: Sequence[str], can_refine: bool) -> str:
@@ -186,16 +229,20 @@ def more_panel() -> str:
     sampling = _choice("sampler") + _number("eta") + _number("temperature") + _choice("consistency")
     sampling += _switch("cascade")
     refinement = _number("control_scale") + _number("tag_weight") + _choice("skip_form")
+    uncertainty = _number("samples") + _number("settle")
     return (
         f'<div class="knobs"><details id="sampling"><summary>Sampling</summary>'
         f'<div class="knob-grid">{sampling}</div></details>'
         f'<details id="refinement"><summary>Refinement</summary>'
-        f'<div class="knob-grid">{refinement}</div></details></div>'
+        f'<div class="knob-grid">{refinement}</div></details>'
+        f'<details id="uncertainty"><summary>Uncertainty</summary>'
+        f'<div class="knob-grid">{uncertainty}</div>'
+        f'<p class="knob-note is-plain">{SAMPLING_NOTE}</p></details></div>'
     )
 
 
 def _number(name: str) -> str:
-    knob, key = KNOBS[name], name.replace("_", "-")
+    knob, key = KNOBS[name], IDS.get(name, name.replace("_", "-"))
     ends = f'min="{knob.low:g}" step="{knob.step:g}"'
     empty = f'placeholder="{knob.empty}" ' if knob.empty else ""
     return (

@@ -103,7 +103,7 @@ def viewer() -> gr.HTML:
     return gr.HTML(
         {"mode": "empty"},
         html_template=asset("viewer.html"),
-        js_on_load="\n".join(asset(name) for name in ("viewer.js", "facts.js")),
+        js_on_load="\n".join(asset(name) for name in ("viewer.js", "trust.js", "facts.js")),
         apply_default_css=False,
         elem_id="viewer",
     )

@@ -3,6 +3,7 @@
 Knows patches, results and how they are drawn; knows nothing of Gradio or of addresses.
 """
 
+import copy
 import functools
 import json
 import tempfile
@@ -22,8 +23,15 @@ from ldsr.result import SCALE, SuperResolution, Uncertainty
 
 PICTURES = ("input", "base", "refined")
 COMPOSITES = {"true": render.true_colour, "false": render.false_colour}
-OVERLAYS = ("detail", "difference", "tags", "scl")
-FILES = ("sr", "base", "detail")
+OVERLAYS = ("uncertainty", "edges", "residual", "detail", "difference", "tags", "scl")
+FILES = ("sr", "base", "detail", "uncertainty")
+PIXEL_M = 2.5
+"""Side of a result's pixel in metres, as the sentences of `ldsr.check_here` have it."""
+LEVEL = 0.9
+"""Of the interval that is drawn and written of on the page."""
+RESIDUAL_SEEN, RESIDUAL_TOP = 5e-4, 5e-3
+"""A difference to the input at 10 m is drawn where some of it exceeds the first, reflectance; its
+last colour is the second at least, so that next to nothing looks like it."""
 
 
 class Shown:
@@ -67,8 +75,16 @@ class Shown:
     def overlays(self) -> tuple[str, ...]:
         """Those of OVERLAYS that there are; an input has "scl" at most."""
         detail = self.refined and self.result.detail is not None
-        there = (detail, self.refined, self.sensitivity, any(self.marked.values()))
+        sampled = self.uncertainty is not None
+        there = (sampled, sampled, self._differs, detail, self.refined, self.sensitivity)
+        there += (any(self.marked.values()),)
         return tuple(name for name, has in zip(OVERLAYS, there, strict=True) if has)
+
+    @property
+    def _differs(self) -> bool:
+        """Whether there is a difference to the input at 10 m that is worth drawing."""
+        residual = None if self.result is None else self.result.residual
+        return residual is not None and float(residual.max()) >= RESIDUAL_SEEN
 
     @functools.cached_property
     def marked(self) -> dict[str, float]:
@@ -83,7 +99,10 @@ class Shown:
     @property
     def files(self) -> tuple[str, ...]:
         """Those of FILES that there are."""
-        return () if self.result is None else FILES if "detail" in self.overlays else FILES[:2]
+        if self.result is None:
+            return ()
+        there = (True, True, "detail" in self.overlays, self.uncertainty is not None)
+        return tuple(name for name, has in zip(FILES, there, strict=True) if has)
 
     @property
     def nbytes(self) -> int:
@@ -113,8 +132,28 @@ class Shown:
         """Give the map [4H, 4W] behind an overlay of numbers and the value of its last colour."""
         if overlay == "detail":
             return self.result.detail, self.result.settings.detail_cap or 1.0
-        values = self.change if overlay == "difference" else self.sensitivity.difference
+        if overlay == "residual":
+            fine = self.result.residual.repeat(SCALE, 0).repeat(SCALE, 1)
+            return fine, max(render.heat_top(fine, self.result.sr.valid), RESIDUAL_TOP)
+        if overlay == "uncertainty":
+            values = self.uncertainty.half_width(LEVEL).mean(0)
+        elif overlay == "edges":
+            values = np.float32(PIXEL_M) * self.uncertainty.edge_spread
+        else:
+            values = self.change if overlay == "difference" else self.sensitivity.difference
         return values, render.heat_top(values, self.result.sr.valid)
+
+    def sampled(self, result: SuperResolution, drawn: Sequence[Mapping[str, bytes]]) -> "Shown":
+        """The same picture with what further samples say of it.
+
+        Args:
+            result: the same, with its uncertainty.
+            drawn: the further samples as PNG by composite, in their order.
+        """
+        again = copy.copy(self)
+        first = {name: self.png(self.pictures[-1], name) for name in COMPOSITES}
+        again.result, again.samples = result, (first, *drawn)
+        return again
 
     def draw(self, reflectance: np.ndarray, composite: str, *, level: int = 4) -> bytes:
         """Draw a 2.5 m picture of this place as PNG, with this input's stretch."""
@@ -161,3 +200,26 @@ class Shown:
     def sheet(self) -> bytes:
         """The run sheet as indented JSON."""
         return json.dumps(self.result.run_sheet(), indent=2).encode()
+
+
+class Frames:
+    """What is drawn while further samples come: each of them, and the map of their spread so far.
+
+    Attributes:
+        samples: each as PNG by composite.
+        spread: the newest map as PNG, or None.
+        top: the value of its last colour, reflectance.
+    """
+
+    def __init__(self, patch: Patch) -> None:
+        self.samples: list[Mapping[str, bytes]] = []
+        self.spread: bytes | None = None
+        self.top = 0.0
+        self._frame = Shown(patch)
+        self._valid = render.enlarge_mask(patch.valid, SCALE)
+
+    def add(self, picture: np.ndarray, spread: np.ndarray) -> None:
+        """Draw a sample [4, 4H, 4W] and the deviation of all so far [4H, 4W], reflectance."""
+        self.top = render.heat_top(spread, self._valid)
+        self.spread = render.encode_png(render.heat(spread, self.top, valid=self._valid), level=1)
+        self.samples.append({name: self._frame.draw(picture, name) for name in COMPOSITES})

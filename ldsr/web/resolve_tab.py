@@ -81,6 +81,17 @@ def _connect_run(studio: Studio, widgets: Widgets) -> None:
         async for shot in flows.measure(studio, state, request.session_hash):
             yield shot
 
+    async def sample(
+        state: dict[str, Any], more: Any, request: gr.Request
+    ) -> AsyncIterator[list[Any]]:
+        try:
+            wanted = knobs.to_sampling(more or {})
+        except LdsrError as error:
+            yield screen(state, status("error", str(error)))
+            return
+        async for shot in flows.sample(studio, state, wanted, request.session_hash):
+            yield shot
+
     def cancel(request: gr.Request) -> Any:
         # a run that stops says so itself: this answer could come after its last word
         stopped = studio.cancel(request.session_hash)
@@ -88,6 +99,7 @@ def _connect_run(studio: Studio, widgets: Widgets) -> None:
 
     widgets.run.click(run, [widgets.state, *widgets.settings], widgets.screen, **LIVE)
     widgets.viewer.submit(measure, widgets.state, widgets.screen, **LIVE)
+    widgets.viewer.apply(sample, [widgets.state, widgets.more], widgets.screen, **LIVE)
     widgets.cancel.click(cancel, None, widgets.status, **NOW)
 
 

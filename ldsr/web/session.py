@@ -16,6 +16,7 @@ import numpy as np
 from ldsr.data.patch import Patch
 from ldsr.errors import LdsrError
 from ldsr.settings import Settings
+from ldsr.steps import Enough
 
 MAX_WAITING = 20
 """Runs that may stand in line; the next one is turned away with a sentence."""
@@ -82,12 +83,20 @@ class Job:
         step: the last `Step` reported, or None.
         preview: the emerging picture, float32 [4, 4H, 4W], of each stage ("base", "refine").
         previews: how many previews of each stage there have been.
+        frames: what further samples are drawn into (`ldsr.web.pictures.Frames`), or None.
+        sampled: when the newest sample came, as `time.monotonic`.
         result: what the pipeline gave, when done.
         message: one sentence, when failed.
     """
 
     def __init__(
-        self, pipeline: Callable[..., Any], line: Line, patch: Patch, settings: Settings
+        self,
+        pipeline: Callable[..., Any],
+        line: Line,
+        patch: Patch,
+        settings: Settings,
+        *,
+        frames: Any = None,
     ) -> None:
         self.patch, self.settings = patch, settings
         self.state = "waiting"
@@ -97,7 +106,8 @@ class Job:
         self.result: Any = None
         self.message = ""
         self.created = time.monotonic()
-        self.started = self.created
+        self.started = self.sampled = self.created
+        self.frames = frames
         self._pipeline, self._line = pipeline, line
         self._ticket = line.join()
         self._cancel = threading.Event()
@@ -122,6 +132,11 @@ class Job:
         """True once the run was asked to stop."""
         return self._cancel.is_set()
 
+    @property
+    def sampling(self) -> bool:
+        """True while further samples are drawn: then cancelling keeps those that are there."""
+        return self.step is not None and self.step.part == "sample"
+
     def cancel(self) -> None:
         """Ask the run to stop; it stops at its next step."""
         self._cancel.set()
@@ -131,7 +146,8 @@ class Job:
             while not self._line.wait(self._ticket, 0.2):
                 self._check()
             self._check()
-            self.started, self.state = time.monotonic(), "running"
+            self.started = self.sampled = time.monotonic()
+            self.state = "running"
             self.result = self._pipeline(self.patch, self.settings, self._on_step)
             self.state = "done"
         except Cancelled:
@@ -153,11 +169,24 @@ class Job:
 
     def _check(self) -> None:
         if self._cancel.is_set():
-            raise Cancelled
+            raise Enough if self.sampling else Cancelled
 
     def _on_step(self, step: Any) -> None:
-        self._check()
         self.step = step
+        if self.sampling:
+            self._see_sample(step)
+        self._check()
+        if not self.sampling:
+            self._show(step)
+
+    def _see_sample(self, step: Any) -> None:
+        if step.preview is None:
+            return
+        if self.frames is not None:
+            self.frames.add(step.preview(), step.spread())
+        self.sampled = time.monotonic()
+
+    def _show(self, step: Any) -> None:
         now = time.monotonic()
         if step.preview is None or step.step >= step.steps or now < self._preview_due:
             return

@@ -4,6 +4,7 @@ Knows nothing of Gradio.
 """
 
 import dataclasses
+import functools
 import logging
 import secrets
 import threading
@@ -12,8 +13,9 @@ from typing import Any
 from ldsr.data.patch import Patch
 from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError
+from ldsr.result import SuperResolution
 from ldsr.settings import BASES, PRESETS, Settings
-from ldsr.web.pictures import Shown
+from ldsr.web.pictures import Frames, Shown
 from ldsr.web.session import Job, Line, Store
 
 _log = logging.getLogger(__name__)
@@ -100,15 +102,22 @@ class Studio:
         return shown.patch if isinstance(shown, Shown) else None
 
     def start(
-        self, visitor: str, patch: Patch, settings: Settings, *, measure: Shown | None = None
+        self,
+        visitor: str,
+        patch: Patch,
+        settings: Settings,
+        *,
+        measure: Shown | None = None,
+        sample: Shown | None = None,
     ) -> tuple[str, Job]:
-        """Begin a run for a visitor, after `take_turn`.
+        """Begin a run for a visitor, after `take_turn`: a picture alone, samples are asked for.
 
         Args:
             visitor: whose run it is.
             patch: the input.
-            settings: of the run.
+            settings: of the run; `samples` and `settle` are those of `sample`.
             measure: a finished run, to measure how much its tags matter instead.
+            sample: a finished run, to draw further samples of it instead.
 
         Returns:
             Id of the run, and the run.
@@ -116,12 +125,14 @@ class Studio:
         Raises:
             LdsrError: the line is full.
         """
-
-        def sensitivity(patch: Patch, settings: Settings, on_step: Any) -> Any:
-            return self.pipeline.prompt_sensitivity(measure.result, on_step=on_step)
-
-        work = self.pipeline if measure is None else sensitivity
-        job = Job(work, self._line, patch, settings)
+        work, frames = self.pipeline, None
+        if measure is not None:
+            work = functools.partial(_measure, self.pipeline, measure.result)
+        elif sample is not None:
+            work, frames = functools.partial(_sample, self.pipeline, sample.result), Frames(patch)
+        else:
+            settings = dataclasses.replace(settings, samples=0)
+        job = Job(work, self._line, patch, settings, frames=frames)
         self._mine[visitor] = job
         return self.watch(job), job
 
@@ -188,3 +199,19 @@ class Studio:
             return False
         job.cancel()
         return True
+
+
+def _measure(
+    pipeline: Any, result: SuperResolution, patch: Patch, settings: Settings, on_step: Any
+) -> Any:
+    """The work of a job: how much the tags of a result matter."""
+    return pipeline.prompt_sensitivity(result, on_step=on_step)
+
+
+def _sample(
+    pipeline: Any, result: SuperResolution, patch: Patch, settings: Settings, on_step: Any
+) -> SuperResolution:
+    """The work of a job: further samples of a result, as many as the settings say."""
+    settled = dataclasses.replace(result.settings, settle=settings.settle)
+    first = dataclasses.replace(result, settings=settled)
+    return pipeline.sample(first, settings.samples, on_step)

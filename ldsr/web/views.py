@@ -8,7 +8,7 @@ from typing import Any
 from ldsr import render
 from ldsr.result import SCALE
 from ldsr.settings import Settings
-from ldsr.web import facts
+from ldsr.web import facts, trust
 from ldsr.web.links import share_query
 from ldsr.web.pictures import COMPOSITES, Shown
 from ldsr.web.session import Job
@@ -25,6 +25,20 @@ PARTS = {
 }
 """Of each part of a run: its name on the screen, in their order."""
 OVERLAY_WORDS = {
+    "uncertainty": (
+        "Uncertainty",
+        "How far the samples differ in brightness: half width of the 90 % interval, mean of the "
+        "bands.",
+    ),
+    "edges": (
+        "Edges",
+        "How far edges move from sample to sample. Where it is large, do not trust where a "
+        "border is drawn.",
+    ),
+    "residual": (
+        "Residual",
+        "What is left of the input's difference to the result seen again at 10 m.",
+    ),
     "detail": (
         "Generated detail",
         "How much of each pixel stage 2 was allowed to invent; 0 is the base. It says where the "
@@ -44,6 +58,15 @@ OVERLAY_WORDS = {
         "the ground under a cloud.",
     ),
 }
+EMERGING = "Standard deviation of the samples so far, mean of the bands. It emerges as they come."
+UNITS = {"detail": "", "edges": "metres"}
+"""Of the numbers of overlays; else reflectance."""
+LACKING = {
+    "uncertainty": "Press How sure is this? first",
+    "edges": "Press How sure is this? first",
+    "residual": "Seen again at 10 m the result is the input: nothing is left",
+}
+"""Why an overlay is not there."""
 NO_RESULT = "There is a map once there is a result"
 NO_PLACE = "This picture has no position (no CRS): it cannot be placed on a map"
 
@@ -81,6 +104,8 @@ def viewer_value(key: str, shown: Shown, *, input_only: bool = False) -> dict[st
         "links": None,
         "share": None,
         "sensitivity": {"can": False, "text": ""},
+        "trust": trust.value(None if input_only else shown),
+        "lacking": {} if input_only else LACKING,
     }
     if input_only:
         return value
@@ -105,6 +130,32 @@ def busy_value(value: dict[str, Any], key: str, job: Job) -> dict[str, Any]:
             address = f"ldsr/p/{key}/{stage}-{job.previews[stage]}"
             pictures[name] = _picture(address, (title, "not finished yet"))
     return value | {"mode": "busy", "pictures": pictures}
+
+
+def sampling_value(
+    value: dict[str, Any], key: str, job: Job, line: dict[str, Any]
+) -> dict[str, Any]:
+    """Describe a result of which further samples are drawn: the map of their spread so far.
+
+    Args:
+        value: of the viewer before.
+        key: of the run.
+        job: the run.
+        line: what the status line says of it.
+    """
+    said = line["text"] + (f", {line['left']}" if line.get("left") else "")
+    overlays, count = dict(value["overlays"]), len(job.frames.samples)
+    if count:
+        overlays["uncertainty"] = {
+            "url": f"ldsr/p/{key}/spread-{count}.png",
+            "title": "Emerging",
+            "text": EMERGING,
+            "unit": "reflectance",
+            "live": True,
+            **_scale(job.frames.top),
+        }
+    going = trust.going(said, stopping=job.cancelling)
+    return value | {"trust": value["trust"] | going, "overlays": overlays}
 
 
 def status(
@@ -134,6 +185,8 @@ def job_status(job: Job, now: float, *, measuring: bool = False) -> dict[str, An
         now: `time.monotonic()`.
         measuring: it is stage 2 alone, with other tags.
     """
+    if job.sampling:
+        return _sample_status(job, now)
     if job.cancelling:
         return status("busy", "Cancelling", clock=now - job.created)
     if job.state == "waiting" and job.place > 0:
@@ -146,6 +199,24 @@ def job_status(job: Job, now: float, *, measuring: bool = False) -> dict[str, An
     many = f", step {job.step.step} of {job.step.steps}" if job.step.steps > 1 else ""
     share = progress(job.settings, job.step, measuring=measuring)
     return status("busy", name + many, share=share, clock=now - job.started)
+
+
+def _sample_status(job: Job, now: float) -> dict[str, Any]:
+    """Describe which sample is being drawn, and how long the rest takes ("left", "clock")."""
+    drawn, asked = job.step.step, job.step.steps
+    clock = f"{now - job.started:.1f} s"
+    if job.cancelling:
+        return status("busy", "Keeping the samples that are there") | {"clock": clock}
+    if drawn == asked:
+        return status("busy", "Comparing the samples", share=1.0) | {"clock": clock}
+    each = (job.sampled - job.started) / (drawn - 1) if drawn > 1 else 0.0
+    since = max(now - job.sampled, 0.0)
+    part = min(since / each, 0.95) if each else 0.0
+    seconds = max(each * (asked - drawn) - since, 0.0)
+    about = "up to" if job.settings.settle else "about"
+    left = f"{about} {seconds:.0f} s left" if seconds else ""
+    line = status("busy", f"Sample {drawn + 1} of {asked}", share=(drawn - 1 + part) / (asked - 1))
+    return line | {"clock": f"{clock}, {left}" if left else clock, "left": left}
 
 
 def progress(settings: Settings, step: Any, *, measuring: bool = False) -> float:
@@ -189,10 +260,13 @@ def _overlay(key: str, shown: Shown, name: str) -> dict[str, Any]:
     top = shown.heat_values(name)[1]
     if name == "detail" and shown.result.settings.base != TELLING_BASE:
         about["text"] += NOT_TELLING
-    return about | {
-        "ticks": [f"{share * top:.3g}" for share in (0, 0.25, 0.5, 0.75, 1)],
-        "colours": list(render.HEAT),
-    }
+    return about | {"unit": UNITS.get(name, "reflectance"), **_scale(top)}
+
+
+def _scale(top: float) -> dict[str, Any]:
+    """Numbers and colours of a heat map's bar."""
+    ticks = [f"{share * top:.3g}" for share in (0, 0.25, 0.5, 0.75, 1)]
+    return {"ticks": ticks, "colours": list(render.HEAT)}
 
 
 def _links(key: str, shown: Shown) -> dict[str, Any]:

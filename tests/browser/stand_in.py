@@ -1,7 +1,7 @@
 """The page around a stand-in for the model: `python tests/browser/stand_in.py --port N`.
 
 Two stages in no time, and no base map. Seed 1001 holds every run in stage 1, seed 1002 in stage 2,
-until cancelled.
+seed 1003 at its third sample, until cancelled.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -20,24 +19,33 @@ import numpy as np  # noqa: E402
 
 import app  # noqa: E402
 from ldsr.data import samples  # noqa: E402
+from ldsr.steps import Step  # noqa: E402
 from tests.fakes import FakePipeline  # noqa: E402
 
-HOLDS = {1001: "denoise", 1002: "refine denoise"}
+HOLDS = {1001: ("denoise", 2), 1002: ("refine denoise", 2), 1003: ("sample", 3)}
 
 
 class HoldingPipeline(FakePipeline):
     """Reports the same step again and again where the seed says so; cancelling ends that."""
 
     def _run(self, patch, settings, on_step):
-        held = HOLDS.get(settings.seed)
+        return super()._run(patch, settings, _held(settings, on_step))
 
-        def report(step: SimpleNamespace) -> None:
-            on_step(step)
-            while step.part == held and step.step == 2:
-                time.sleep(0.02)
-                on_step(step)
+    def sample(self, result, samples=8, on_step=None):
+        return super().sample(result, samples, _held(result.settings, on_step))
 
-        return super()._run(patch, settings, report)
+
+def _held(settings, on_step):
+    def report(step) -> None:
+        on_step(step)
+        again = Step(
+            step.part, step.step, step.steps, None if step.part == "sample" else step.preview
+        )
+        while (step.part, step.step) == HOLDS.get(settings.seed):
+            time.sleep(0.02)
+            on_step(again)
+
+    return report
 
 
 def cloudy(load_sample):
