@@ -32,6 +32,8 @@ FLOORS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.13, 0.17, 0.22, 0.3, 0.5)
 """Tried as the floor of a band, a share of the brightness; not 0: no pixel is certain."""
 CONTRASTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Tried as the weight of the local contrast."""
+TOLERANCE = 0.01
+"""Share of the score by which a smaller floor may be worse."""
 CHOSEN_BY = 0.9
 """Level whose interval score chooses floor and contrast."""
 
@@ -226,7 +228,10 @@ def fit_scale(
     parts: Sequence[Sequence[np.ndarray]],
     contrasts: Sequence[float],
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Contrast and floor of each band whose 90 % intervals have the least mean score.
+    """Contrast and floor of each band: the smallest floor, all but best by the intervals' score.
+
+    Of all whose mean score at 90 % is within TOLERANCE of the least, the one with the smallest
+    floor, and of those the best: what can be told apart shall be.
 
     Args:
         errors: |truth - centre| [C, M] of each number of samples.
@@ -242,7 +247,13 @@ def fit_scale(
             ratio = error / scale
             factor = np.array([conformal_quantile(band, CHOSEN_BY) for band in ratio])[:, None]
             scores[row] += interval_score(error, factor * scale, CHOSEN_BY).mean(1)
-    best = [tried[row] for row in scores.argmin(axis=0)]
+
+    def choose(band: int) -> tuple[float, float]:
+        score = scores[:, band]
+        good = np.flatnonzero(score <= (1 + TOLERANCE) * score.min())
+        return tried[min(good, key=lambda row: (tried[row][1], score[row]))]
+
+    best = [choose(band) for band in range(bands)]
     return tuple(contrast for contrast, _ in best), tuple(floor for _, floor in best)
 
 

@@ -20,8 +20,8 @@ SMALLEST = 30
 """Pixels below which a place is not worth a look."""
 DARK = 0.02
 """Reflectance added to the brightness that changes are compared with."""
-EDGES_APART = 0.9
-"""Pixels that edges may move between samples."""
+EDGES_APART = 0.7
+"""Deviation of the edges' places, in pixels, that is unremarkable."""
 WIDE = 0.45
 """Half width of the 90 % interval that is unremarkable, in units of the brightness."""
 CHANGED = 0.25
@@ -55,7 +55,7 @@ class Evidence:
 def find_places(evidence: Evidence) -> tuple[tuple[Place, ...], np.ndarray]:
     """Point out where a picture should be checked.
 
-    Each reason is averaged over a small window and divided by what is unremarkable of it. A place
+    Each reason, averaged over a small window, is divided by what is unremarkable of it. A place
     is where the largest of them exceeds 1, and belongs to the worst MOST_AREA of the picture.
 
     Returns:
@@ -96,7 +96,7 @@ def _severities(evidence: Evidence) -> dict[str, np.ndarray]:
     """Each reason in units of what is unremarkable [4H, 4W]."""
     brightness = _smooth(np.abs(evidence.brightness)) + DARK
     found = {
-        "structure": _smooth(evidence.edge_spread) / EDGES_APART,
+        "structure": evidence.edge_spread / EDGES_APART,
         "brightness": _smooth(evidence.half_width) / brightness / WIDE,
     }
     if evidence.change is not None:
@@ -110,7 +110,7 @@ def _sentence(reason: str, evidence: Evidence, inside: np.ndarray) -> str:
     brightness = float(np.abs(evidence.brightness[inside]).mean()) + DARK
     if reason == "structure":
         metres = PIXEL_M * float(evidence.edge_spread[inside].mean())
-        return f"The samples put edges in different places, {metres:.1f} m apart on average."
+        return f"The samples do not agree where edges are: ± {metres:.1f} m on average."
     if reason == "brightness":
         share = float(evidence.half_width[inside].mean()) / brightness
         return f"The 90 % interval is wide: ± {share:.0%} of the brightness on average."

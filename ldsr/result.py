@@ -91,7 +91,8 @@ class Uncertainty:
         scale: what the intervals are multiples of, reflectance float32 [4, 4H, 4W]: of `std`, the
             local contrast and a floor, see `ldsr.calibration.to_scale`; without a calibration
             `std` itself.
-        edge_spread: how far edges move between samples, pixels of 2.5 m, float32 [4H, 4W].
+        edge_spread: how far edges move between samples: the deviation of their places in pixels
+            of 2.5 m, float32 [4H, 4W]; 0 where there are none.
         samples: drawn.
         asked: at most.
         ended: why there are no more: "all", "settled" or "cancelled".

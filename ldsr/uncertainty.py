@@ -9,14 +9,13 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt, gaussian_gradient_magnitude
-from skimage.feature import canny
 from torch import Tensor
 from torch.nn import functional as F
 
 from ldsr import calibration
 from ldsr.check_here import Evidence, find_places
 from ldsr.data.patch import Patch
+from ldsr.edge_spread import EdgeSpread
 from ldsr.result import Uncertainty
 from ldsr.settings import Settings
 from ldsr.steps import Enough, Step
@@ -28,13 +27,6 @@ MIN_SAMPLES = 4
 """Fewer are never called settled."""
 LOOK = 3
 """Side, in pixels of 2.5 m, of the window the map is averaged over before it is called settled."""
-FAR = 4.0
-"""Pixels of 2.5 m beyond which the nearest edge does not matter."""
-EDGE_SIGMA = 1.0
-EDGE_SHARE = 0.9
-"""Of the first picture's gradients those above this quantile begin an edge..."""
-EDGE_CONTRAST = 0.02
-"""... if they also exceed this share of the median brightness per pixel."""
 
 
 class Spread:
@@ -66,46 +58,6 @@ class Spread:
     def std(self) -> Tensor:
         """Standard deviation with n - 1 [C, H, W]; 0 of a single picture."""
         return (self._squares / max(self.count - 1, 1)).sqrt()
-
-
-class EdgeSpread:
-    """How far edges move between pictures: deviation of the distance to the nearest edge.
-
-    Edges are Canny's on the mean of the bands; their thresholds come from the first picture, so
-    that a brighter or darker sample has the same edges in the same places. Distances end at FAR.
-    """
-
-    def __init__(self) -> None:
-        self._spread = Spread()
-        self._threshold = 0.0
-
-    def add(self, picture: np.ndarray) -> None:
-        """See one more picture, reflectance [C, H, W]."""
-        grey = picture.mean(0)
-        if self._spread.count == 0:
-            steepness = gaussian_gradient_magnitude(grey, EDGE_SIGMA)
-            floor = EDGE_CONTRAST * float(np.median(np.abs(grey)))
-            self._threshold = max(float(np.quantile(steepness, EDGE_SHARE)), floor, 1e-6)
-        self._spread.add(torch.from_numpy(distance_to_edges(grey, self._threshold)))
-
-    @property
-    def pixels(self) -> np.ndarray:
-        """The deviation in pixels, float32 [H, W]."""
-        return self._spread.std.numpy()
-
-
-def distance_to_edges(grey: np.ndarray, threshold: float) -> np.ndarray:
-    """Distance to the nearest edge in pixels, at most FAR: float32 [H, W].
-
-    Args:
-        grey: a picture [H, W].
-        threshold: gradient per pixel that begins an edge; half of it continues one.
-    """
-    # skimage's Sobel filter gives the gradient per pixel as it is
-    edges = canny(grey, sigma=EDGE_SIGMA, low_threshold=0.5 * threshold, high_threshold=threshold)
-    if not edges.any():
-        return np.full(grey.shape, FAR, np.float32)
-    return np.minimum(distance_transform_edt(~edges), FAR).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)

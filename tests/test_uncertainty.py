@@ -12,11 +12,12 @@ from ldsr import uncertainty
 from ldsr.check_here import MOST_AREA, MOST_PLACES, Evidence, find_places
 from ldsr.data.geotiff import write_geotiff
 from ldsr.data.patch import Patch
+from ldsr.edge_spread import FAR, EdgeSpread
 from ldsr.errors import LdsrError
 from ldsr.pipeline import Pipeline
 from ldsr.settings import Settings
 from ldsr.steps import Enough, Step
-from ldsr.uncertainty import FAR, EdgeSpread, Spread, draw_samples
+from ldsr.uncertainty import Spread, draw_samples
 from tests.conftest import make_patch
 
 QUICK = {"steps": 2, "refine_steps": 2, "samples": 5, "settle": 0.0}
@@ -213,27 +214,37 @@ def fields(edge: float, *, brightness: float = 1.0) -> np.ndarray:
     return brightness * np.broadcast_to(0.1 + 0.2 * border, (4, 64, 64)).astype(np.float32)
 
 
+def spread_of(*pictures: np.ndarray) -> np.ndarray:
+    edges = EdgeSpread()
+    for picture in pictures:
+        edges.add(picture)
+    return edges.pixels
+
+
 def test_edge_spread_sees_where_edges_are_and_not_how_bright_it_is() -> None:
-    moved, bright = EdgeSpread(), EdgeSpread()
-    for edge in (-2, -1, 0, 1, 2):
-        moved.add(fields(edge))
-        bright.add(fields(0, brightness=1 + 0.1 * edge))
-    assert not bright.pixels.any()
-    here = moved.pixels[8:-8]
-    assert here[:, 26:38].max() == pytest.approx(np.std([0, 1, 2, 3, 4], ddof=1), abs=0.35)
-    assert not here[:, :20].any() and not here[:, 44:].any()
-    far = EdgeSpread()
-    far.add(fields(0))
-    far.add(np.full((4, 64, 64), 0.2, np.float32))  # no edge at all
-    assert far.pixels.max() == pytest.approx(FAR / 2**0.5)
+    bright = spread_of(*(fields(0, brightness=1 + 0.1 * k) for k in range(-2, 3)))
+    assert not bright.any()
+    moved = spread_of(*(fields(edge) for edge in (0, -2, -1, 1, 2)))[8:-8]
+    deviation = np.sqrt((4 + 1 + 1 + 4) / 4 / 2)
+    # five edges a row: the first is off by the mean of all, each other by its own in one sample
+    alone = np.mean([deviation, 2 / 8**0.5, 1 / 8**0.5, 1 / 8**0.5, 2 / 8**0.5])
+    assert moved[:, 32] == pytest.approx(alone, abs=0.15)
+    assert not moved[:, :24].any() and not moved[:, 41:].any()
+    gone = spread_of(fields(0), np.full((4, 64, 64), 0.2, np.float32))
+    assert gone.max() == pytest.approx(FAR / 2**0.5)
+    assert np.array_equal(gone, spread_of(fields(0, brightness=0.5), fields(0)[:, ::-1] * 0 + 0.1))
 
 
 def test_edges_of_noise_are_no_edges() -> None:
     random = np.random.default_rng(0)
-    sea = EdgeSpread()
-    for _ in range(4):
-        sea.add(0.05 + random.normal(0, 1e-4, (4, 64, 64)).astype(np.float32))
-    assert not sea.pixels.any()
+    for level, noise in ((0.02, 1e-3), (0.3, 5e-3)):  # water, and a field
+        sea = level + random.normal(0, noise, (6, 4, 64, 64)).astype(np.float32)
+        assert not spread_of(*sea).any()
+
+
+def test_an_edge_that_gets_weaker_has_not_moved() -> None:
+    weak = 0.2 + 0.7 * (fields(0) - 0.2)
+    assert spread_of(fields(0), weak, fields(0)).max() < 0.05
 
 
 # ---------------------------------------------------------------- places to check
@@ -271,7 +282,7 @@ HERE = (slice(40, 52), slice(20, 36))
 @pytest.mark.parametrize(
     ("changes", "reason", "words"),
     [
-        ({"edge_spread": spot(2.0, 0.1, *HERE)}, "structure", "m apart"),
+        ({"edge_spread": spot(2.0, 0.1, *HERE)}, "structure", "where edges are: ± 5.0 m"),
         ({"half_width": spot(0.25, 0.01, *HERE)}, "brightness", "90 % interval is wide"),
         ({"change": spot(0.15, 0.002, *HERE)}, "generated", "Stage 2 changed"),
         (
