@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import label, uniform_filter
 from skimage.measure import approximate_polygon, find_contours
 
-from ldsr.result import Place
+from ldsr.result import DARK, Place
 
 WINDOW = 7
 """Side, in pixels of 2.5 m, of the window over which a reason is averaged: 17.5 m."""
@@ -18,8 +18,6 @@ MOST_AREA = 0.03
 """Share of the picture that is pointed at, at most."""
 SMALLEST = 30
 """Pixels below which a place is not worth a look."""
-DARK = 0.02
-"""Reflectance added to the brightness that changes are compared with."""
 EDGES_APART = 0.7
 """Deviation of the edges' places, in pixels, that is unremarkable."""
 WIDE = 0.45

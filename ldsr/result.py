@@ -31,6 +31,8 @@ class StageFigures:
     residual_after: float
 
 
+DARK = 0.02
+"""Reflectance added to the brightness that something is a share of: dark water is no division."""
 LEVELS = (0.5, 0.8, 0.9)
 """Shares of the true values that intervals shall hold."""
 
@@ -122,6 +124,11 @@ class Uncertainty:
     def half_width(self, level: float) -> np.ndarray:
         """Half width of the interval about `mean` of one of LEVELS: float32 [4, 4H, 4W]."""
         return self.scale * np.array(self.factors[level], np.float32)[:, None, None]
+
+    def relative_width(self, level: float) -> np.ndarray:
+        """The same, mean of the bands, as a share of the brightness: float32 [4H, 4W], 0.."""
+        brightness = np.abs(self.mean).mean(0) + np.float32(DARK)
+        return self.half_width(level).mean(0) / brightness
 
     def sheet(self, valid: np.ndarray) -> dict:
         """What the run sheet says of it, over the valid pixels [4H, 4W]."""

@@ -106,6 +106,7 @@ def test_maps_are_the_numbers_of_the_result():
     wide = samples.half_width(0.9)
     expected = {
         "interval": wide.mean(axis=0),
+        "relative": 100 * wide.mean(axis=0) / (np.abs(samples.mean).mean(axis=0) + 0.02),
         "interval-NIR": wide[3],
         "std": samples.std.mean(axis=0),
         "edges": 2.5 * samples.edge_spread,
@@ -268,7 +269,7 @@ def test_the_value_is_small_json_and_complete():
     value = compare_value("k", shown)
     text = json.dumps(value, allow_nan=False)
     assert len(text) < 20_000 and "base64" not in text
-    assert value["panes"] == ["input", "base", "refined", "interval"]
+    assert value["panes"] == ["input", "base", "refined", "relative"]
     assert (value["width"], value["height"], value["pixel"], value["unit"]) == (80, 64, 2.5, "m")
     assert value["samples"] == SAMPLES and value["drawn"].startswith("Settled after 5 of 8")
     assert not value["calibrated"]

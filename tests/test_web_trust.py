@@ -284,7 +284,10 @@ def test_what_the_samples_say_stands_beside_the_picture(studio, patch):
     width, intervals = found["facts"]
     assert width[1] == "R\u00a00.0040, G\u00a00.0040, B\u00a00.0040, NIR\u00a00.0040"
     assert intervals[3] == found["about"] and "one city" in found["help"][1]
-    assert value["overlays"]["uncertainty"]["ticks"][-1] == "0.005"
+    overlay = value["overlays"]["uncertainty"]
+    assert overlay["unit"] == "% of the brightness"
+    level = studio.store.get(state["shown"]).uncertainty.mean.mean(0) + 0.02
+    assert 0 < 100 * 0.004 / level.max() < float(overlay["ticks"][-1])
     edges = value["overlays"]["edges"]
     assert edges["ticks"][-1] == "1" and edges["unit"] == "metres"
 

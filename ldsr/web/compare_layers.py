@@ -27,6 +27,7 @@ NO_FITTED = "The reference was not fitted to the input's brightness."
 BAND_NAMES = {"R": "red", "G": "green", "B": "blue", "NIR": "near infrared"}
 REFLECTANCE = "reflectance"
 """Unit of all that is not a share or a distance."""
+UNITS = {"detail": "", "relative": "% of the brightness"}
 
 PICTURES = {
     "input": ("Input", "The 10 m input as it is, one square for each pixel."),
@@ -40,8 +41,13 @@ PICTURES = {
 }
 """Of each picture: its title and one sentence."""
 HEATS = {
+    "relative": (
+        "Uncertainty, relative",
+        f"Half width of the {_PERCENT} interval about the samples' mean, mean of the bands, in "
+        "percent of the brightness there.",
+    ),
     "interval": (
-        "Uncertainty",
+        "Uncertainty, in reflectance",
         f"Half width of the {_PERCENT} interval about the samples' mean, mean of the bands.",
     ),
     **{
@@ -64,7 +70,7 @@ HEATS = {
     ),
 }
 """Of each map of numbers: its title and one sentence."""
-UNCERTAIN = ("interval", *(f"interval-{band}" for band in BANDS), "std", "edges")
+UNCERTAIN = ("relative", "interval", *(f"interval-{band}" for band in BANDS), "std", "edges")
 """Those of HEATS that need samples."""
 COARSE = ("input", "residual")
 """Layers on the 10 m grid."""
@@ -152,6 +158,8 @@ def heat_values(shown: Shown, name: str) -> np.ndarray:
         return samples.edge_spread * np.float32(pixel_metres(shown) or 1.0)
     if name == "std":
         return samples.std.mean(axis=0)
+    if name == "relative":
+        return 100 * samples.relative_width(LEVEL)
     if name == "interval":
         return samples.half_width(LEVEL).mean(axis=0)
     return half_width(samples, LEVEL, BANDS.index(name.removeprefix("interval-")))
@@ -218,7 +226,7 @@ def _heat_layer(shown: Shown, name: str) -> Layer:
         text=text,
         kind="heat",
         coarse=name in COARSE,
-        unit={"detail": "", "edges": distance}.get(name, REFLECTANCE),
+        unit=UNITS.get(name, distance if name == "edges" else REFLECTANCE),
         top=None if lacking else heat_top(shown, name),
         missing=lacking,
     )

@@ -166,7 +166,7 @@ def _query(samples: Uncertainty | None, evaluation: str | None) -> str:
 
 def _first_panes(there: set[str]) -> list[str]:
     """The layers that are shown until a person chooses: four at most."""
-    last = next((name for name in ("interval", "change") if name in there), "interval")
+    last = next((name for name in ("relative", "change") if name in there), "relative")
     return [name for name in ("input", "base", "refined") if name in there] + [last]
 
 

@@ -136,7 +136,7 @@ class Shown:
             fine = self.result.residual.repeat(SCALE, 0).repeat(SCALE, 1)
             return fine, max(render.heat_top(fine, self.result.sr.valid), RESIDUAL_TOP)
         if overlay == "uncertainty":
-            values = self.uncertainty.half_width(LEVEL).mean(0)
+            values = 100 * self.uncertainty.relative_width(LEVEL)
         elif overlay == "edges":
             values = np.float32(PIXEL_M) * self.uncertainty.edge_spread
         else:

@@ -27,8 +27,8 @@ PARTS = {
 OVERLAY_WORDS = {
     "uncertainty": (
         "Uncertainty",
-        "How far the samples differ in brightness: half width of the 90 % interval, mean of the "
-        "bands.",
+        "How far off the picture may be: half width of the 90 % interval about the samples' mean, "
+        "mean of the bands, in percent of the brightness there.",
     ),
     "edges": (
         "Edges",
@@ -59,7 +59,7 @@ OVERLAY_WORDS = {
     ),
 }
 EMERGING = "Standard deviation of the samples so far, mean of the bands. It emerges as they come."
-UNITS = {"detail": "", "edges": "metres"}
+UNITS = {"detail": "", "edges": "metres", "uncertainty": "% of the brightness"}
 """Of the numbers of overlays; else reflectance."""
 LACKING = {
     "uncertainty": "Press How sure is this? first",

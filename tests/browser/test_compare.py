@@ -242,7 +242,7 @@ def test_panes_are_chosen_added_and_removed(open_compare):
 def test_samples_are_flipped_through_and_intervals_follow_the_level(open_compare, result):
     page = open_compare()
     show_tab(page, sampled=True)
-    assert layers(page)[3] == "interval"
+    assert layers(page)[3] == "relative"
     page.mouse.click(*point(page, 0.5, 0.5))
     at(page, result.sr.size[0] // 2, result.sr.size[1] // 2)
     mean = four(result.sr.reflectance[:, result.sr.size[0] // 2, result.sr.size[1] // 2])
