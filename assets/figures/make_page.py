@@ -1,9 +1,9 @@
-"""Draw page.png, or map.png: start the page, wait for the first sample, take a screenshot.
+"""Draw page.png, map.png or compare.png: start the page, wait for the first sample, take a picture.
 
-    python assets/figures/make_page.py [OUT.png] [--map] [--size 1440x900] [--dark]
+    python assets/figures/make_page.py [OUT.png] [--map | --compare] [--size 1440x900] [--dark]
 
-With --map: the result on the map, and the map to choose a place from. Needs playwright and Debian's
-chromium (tests/requirements.txt).
+With --map: the result on the map, and the map to choose a place from. With --compare: samples
+drawn, and the Compare tab. Needs playwright and Debian's chromium (tests/requirements.txt).
 """
 
 import argparse
@@ -25,7 +25,9 @@ def main() -> None:
     """Take one screenshot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", nargs="?", type=Path)
-    parser.add_argument("--map", action="store_true")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--map", dest="name", action="store_const", const="map", default="page")
+    what.add_argument("--compare", dest="name", action="store_const", const="compare")
     parser.add_argument("--size", default="1440x900")
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args()
@@ -48,9 +50,8 @@ def main() -> None:
             there = ".viewer[data-mode=result] [data-at=right] img.is-there"
             page.wait_for_selector(there, timeout=300_000)
             page.wait_for_timeout(1500)
-            if options.map:
-                open_maps(page)
-            page.screenshot(path=options.out or HERE / ("map.png" if options.map else "page.png"))
+            {"page": lambda page: None, "map": open_maps, "compare": compare}[options.name](page)
+            page.screenshot(path=options.out or HERE / f"{options.name}.png")
             browser.close()
     finally:
         server.terminate()
@@ -63,6 +64,17 @@ def open_maps(page: Page) -> None:
     page.press("[data-query]", "Enter")
     page.check("input[name=ldsr-view][value=map]", force=True)
     page.wait_for_timeout(6000)
+
+
+def compare(page: Page) -> None:
+    """Draw samples, and open the Compare tab with the cursor on a roof."""
+    page.click("text=How sure is this?")
+    page.wait_for_selector("text=Sample again", timeout=600_000)
+    page.get_by_role("tab", name="Compare").click()
+    page.wait_for_timeout(4000)
+    pane = page.locator(".cmp-pane").first.bounding_box()
+    page.mouse.click(pane["x"] + 0.44 * pane["width"], pane["y"] + 0.56 * pane["height"])
+    page.wait_for_timeout(3000)
 
 
 def wait_for(url: str, patience: float = 300.0) -> None:
