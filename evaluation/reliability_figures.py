@@ -132,8 +132,18 @@ def _places(found: Mapping) -> str:
         return "No picture had a place to check."
     return (
         f"The places to check hold {found['area']:.1%} of the pixels, in {found['marked']:.0%} of "
-        f"the pictures; there the error of the picture is {found['ratio']:.2f} times that "
-        f"elsewhere (as many pixels of the highest contrast: {found['ratio_contrast']:.2f} times)."
+        "the pictures. "
+        + _worth(found, "edges", "Where edges are said to differ, they lie", "as far off")
+        + _worth(found, "brightness", "Where the interval is wide, the error is", "as large")
+    ).strip()
+
+
+def _worth(found: Mapping, name: str, said: str, times: str) -> str:
+    if not found[f"{name}_area"]:
+        return ""
+    return (
+        f"{said} {found[f'{name}_ratio']:.2f} times {times} as elsewhere (as many pixels of the "
+        f"highest contrast: {found[f'{name}_ratio_contrast']:.2f} times). "
     )
 
 

@@ -1,6 +1,7 @@
 """Scores of ensembles whose truth is known; the section of the report that is made of them."""
 
 import csv
+import dataclasses
 import math
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from evaluation.calibration import fit, split_places
 from evaluation.judge import Judge
 from evaluation.pairs import Dataset
 from evaluation.reliability_figures import make_section, to_html
-from evaluation.reliability_places import highest, judge_places, ratio
+from evaluation.reliability_places import highest, judge_places, mask_of, ratio
 from evaluation.reliability_report import KEPT, TABLE, judge_reliability
 from evaluation.reliability_scores import (
     ALL,
@@ -125,7 +126,8 @@ def test_local_contrast_is_the_deviation_of_a_window() -> None:
 @pytest.fixture(scope="module")
 def found() -> dict:
     first, second = split_places(make_ensembles(8, narrow=0.5))
-    places = {"area": 0.02, "marked": 0.5, "ratio": 1.5, "ratio_contrast": 1.25}
+    places = {"area": 0.02, "marked": 0.5, "brightness_area": 0.0}
+    places |= {"edges_area": 0.02, "edges_ratio": 1.5, "edges_ratio_contrast": 0.75}
     fitted = fit(first, (8,), name="x", data="Made up.")
     return assess(first, second, fitted) | {"check_here": places}
 
@@ -164,7 +166,8 @@ def test_the_section_says_so(found: dict) -> None:
         page
     )
     assert "Made up." in page and page.count("<table>") == 4
-    assert "hold 2.0% of the pixels, in 50% of the pictures; there the error" in page
+    assert "hold 2.0% of the pixels, in 50% of the pictures. Where edges are" in page
+    assert "1.50 times as far off as elsewhere" in page and "the error is" not in page
     nowhere = found | {"check_here": found["check_here"] | {"area": 0.0}}
     assert "No picture had a place to check." in to_html(make_section({"x": nowhere}))
     keys = [figure.key for figure in section.figures]
@@ -184,14 +187,20 @@ def test_places_are_judged_by_the_error_in_them(tiny_pipeline: Pipeline) -> None
     assert ratio(error, inside) == 3 and math.isnan(ratio(error, ~np.zeros_like(inside)))
     values = np.arange(16.0).reshape(4, 4)
     assert highest(values, 3).ravel().tolist() == [False] * 13 + [True] * 3
-    found = judge_places(tiny_pipeline, make_cases(2), Settings(steps=1, refine_steps=1), 3)
-    marked = [
-        tiny_pipeline(case.lr, Settings(steps=1, refine_steps=1, samples=3, settle=0.0))
-        .uncertainty.check[4:-4, 4:-4]
-        .mean()
+    assert ratio(np.where(inside, np.nan, 1.0), ~inside) != ratio(error, inside)
+    settings = Settings(steps=1, refine_steps=1)
+    found = judge_places(tiny_pipeline, make_cases(2), settings, 3)
+    runs = [
+        tiny_pipeline(case.lr, dataclasses.replace(settings, samples=3, settle=0.0))
         for case in make_cases(2)
     ]
-    assert found["area"] == pytest.approx(np.mean(marked))
+    checks = [run.uncertainty.check[4:-4, 4:-4] for run in runs]
+    assert found["area"] == pytest.approx(np.mean(checks))
+    every = ("structure", "brightness", "generated", "input")
+    for run in runs:
+        marked = mask_of(run, every)
+        assert (marked != run.uncertainty.check).mean() < 0.01, "outlines are the mask's"
+        assert not mask_of(run, ()).any()
 
 
 def test_a_report_draws_once(tiny_pipeline: Pipeline, tmp_path: Path) -> None:
