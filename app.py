@@ -3,6 +3,7 @@
 import argparse
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 
@@ -61,16 +62,34 @@ def main(arguments: list[str] | None = None) -> int:
     if not _is_free(host, port):
         return _sorry(f"{host}:{port} cannot be used (is it in use?); choose another --port")
     from ldsr.errors import LdsrError
-    from ldsr.pipeline import Pipeline
 
     try:
-        page, launch = build_app(Pipeline.load(options.weights, device=options.device))
+        model, begin = open_model(options.weights, options.device)
+        page, launch = build_app(model)
     except LdsrError as error:
         return _sorry(str(error))
     print(f"LDSR Studio: http://{host}:{port}  (Ctrl + C stops it)", flush=True)
     launch |= {"auth": (user, password) if options.auth else None, "share": options.share}
-    page.launch(server_name=host, server_port=port, **launch)
+    page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch)
+    begin()
+    page.block_thread()
     return 0
+
+
+def open_model(weights: str, device: str) -> tuple[Any, Callable[[], None]]:
+    """The model, and what to call once the page is up: on a CPU it is read only then.
+
+    Raises:
+        WeightsError: weights that are missing or damaged, or a device that is not there.
+    """
+    from ldsr.web.late_model import LateModel, may_wait
+
+    if may_wait(device):
+        model = LateModel(weights)
+        return model, model.begin
+    from ldsr.pipeline import Pipeline
+
+    return Pipeline.load(weights, device=device), lambda: None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,12 +7,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import torch
 from PIL import Image, ImageFilter
 
+from evaluation.consistency import see
 from evaluation.study_records import CAMERA, DEGRADED, INPUT
 from ldsr import render
-from ldsr.consistency import degrade
 from ldsr.data.patch import MIN_SIDE, Patch
 from ldsr.errors import LdsrError
 from ldsr.result import SCALE
@@ -59,7 +58,7 @@ def make_ground(patch: Patch, kind: str, *, name: str) -> Ground:
             f"{name} is {patch.size[0]} x {patch.size[1]} px; a picture of 40 m needs at least "
             f"{SCALE * MIN_SIDE} px of 10 m on each side."
         )
-    seen = degrade(torch.from_numpy(centre.reflectance.copy())[None])[0].numpy()
+    seen, _ = see(centre.reflectance, centre.valid)
     blocks = centre.valid.reshape(height, SCALE, width, SCALE)
     valid = blocks.all(axis=(1, 3))
     lr = Patch(

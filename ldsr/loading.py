@@ -21,7 +21,7 @@ from ldsr.models.refiner import Refiner
 from ldsr.models.regression import Regression
 from ldsr.models.sr3 import SR3
 from ldsr.sampling.schedule import Schedule, cosine_schedule
-from ldsr.weights import WEIGHTS, find_weights, hash_file
+from ldsr.weights import WEIGHTS, find_model, find_weights, hash_file
 
 PARTS: Mapping[str, Callable[..., nn.Module]] = {
     "refiner": Refiner,
@@ -108,10 +108,7 @@ def load_weights(name: str, device: torch.device) -> Loaded:
     Raises:
         WeightsError: unknown name, missing file, wrong hash, or tensors that do not fit.
     """
-    if name in WEIGHTS and WEIGHTS[name].role != "model":
-        models = ", ".join(entry.name for entry in WEIGHTS.values() if entry.role == "model")
-        raise WeightsError(f"{name!r} is a part of a model, not one itself; choose {models}.")
-    path, digest = find_weights(name)
+    path, digest = find_model(name)
     return (load_mini if WEIGHTS[name].embedded else load_published)(path, digest, device)
 
 

@@ -59,6 +59,18 @@ def find_weights(name: str) -> tuple[Path, str]:
     return entry.path, digest
 
 
+def find_model(name: str) -> tuple[Path, str]:
+    """Find the file of a model, as `find_weights`; parts of a model are none.
+
+    Raises:
+        WeightsError: unknown name, a part, a missing file or a wrong hash.
+    """
+    if name in WEIGHTS and WEIGHTS[name].role != "model":
+        models = ", ".join(entry.name for entry in WEIGHTS.values() if entry.role == "model")
+        raise WeightsError(f"{name!r} is a part of a model, not one itself; choose {models}.")
+    return find_weights(name)
+
+
 def verify(name: str) -> tuple[str, str | None]:
     """Hash a file: the verdict, "right", "wrong", "unknown" or "not here", and its SHA-256.
 
