@@ -21,7 +21,7 @@ from ldsr.pipeline import Pipeline
 from ldsr.result import Calibration
 from ldsr.settings import Settings
 
-VERSION = 2
+VERSION = 3
 """Of what a score means; a new one makes every result anew."""
 KEPT, TABLE = "reliability.json", "reliability.csv"
 

@@ -19,8 +19,8 @@ from ldsr.result import LEVELS, Calibration
 
 TARGETS = {"pixel": 1, "3 x 3 mean": 3}
 """Side of the window that truth and samples are averaged over: how finely is an error placed?"""
-ALL = "all"
-"""The bands together, each in units of its RMSE."""
+ALL, MEAN = "all", "mean"
+"""The bands together, each in units of its RMSE: all their pixels, or their mean at each pixel."""
 SPREAD, CALIBRATED, LEVEL = "spread", "calibrated", "brightness"
 CONSTANT, CONTRAST = "constant", "contrast of the picture, 5 x 5"
 CONTRAST_OF_MEAN, BEST = "contrast of the mean, 5 x 5", "contrast of the picture, best side"
@@ -294,6 +294,9 @@ def _ranking_rows(
                 "spearman": reliability.spearman(one, wrong),
             }
             rows += _row(target, what, band, name, scores)
+        # as the page draws it: one map, the mean of the bands
+        one, wrong = (np.abs(x).mean(0) for x in (values / _own(name, unit), error / unit))
+        rows += _row(target, what, MEAN, name, {"auroc": reliability.auroc(one, wrong)})
     return rows
 
 

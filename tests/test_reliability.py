@@ -24,6 +24,7 @@ from evaluation.reliability_scores import (
     BEST,
     CALIBRATED,
     CONSTANT,
+    MEAN,
     SPREAD,
     assess,
 )
@@ -159,6 +160,12 @@ def test_a_map_that_knows_beats_what_is_trivial(found: dict) -> None:
     assert value(found, SPREAD, "ence") > value(found, CALIBRATED, "ence")
 
 
+def test_the_mean_of_the_bands_is_ranked_too(found: dict) -> None:
+    own = value(found, CALIBRATED, "auroc", band=MEAN)
+    assert value(found, CONSTANT, "auroc", band=MEAN) == pytest.approx(0.5, abs=0.02)
+    assert 0.5 < own <= 1
+
+
 def test_the_section_says_so(found: dict) -> None:
     section = make_section({"one <& two": found, "other": found})
     page = to_html(section)
@@ -226,7 +233,7 @@ def test_a_report_draws_once(tiny_pipeline: Pipeline, tmp_path: Path) -> None:
     with (tmp_path / TABLE).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["method"] for row in rows} == {"tiny"}
-    assert {row["band"] for row in rows} == {"R", "G", "B", "NIR", ALL}
+    assert {row["band"] for row in rows} == {"R", "G", "B", "NIR", ALL, MEAN}
     assert all(row["value"] for row in rows)
 
 
