@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from ldsr.models import layers
 from ldsr.models.autoencoder import Autoencoder
 from ldsr.models.geometry import MINI, PUBLISHED
 from ldsr.models.latent_sr import LatentSR
-from ldsr.models.layers import Attention, suppress_nyquist, time_embedding
+from ldsr.models.layers import Attention, Upsample, suppress_nyquist, time_embedding
 from ldsr.models.regression import Regression
 from ldsr.models.unet import UNet
 
@@ -124,3 +125,23 @@ def test_time_embedding_starts_with_ones_at_zero() -> None:
     embedding = time_embedding(torch.tensor([0, 1]), 8)
     assert torch.equal(embedding[0], torch.tensor([1.0] * 4 + [0.0] * 4))
     assert torch.allclose(embedding[1, 0], torch.tensor(1.0).cos())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_doubling_by_phases_is_the_convolution_of_the_double(layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    upsample = Upsample(6).eval()
+    x = torch.randn(2, 6, 5, 8).contiguous(memory_format=layout)
+    double = torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+    with torch.inference_mode():
+        assert torch.allclose(upsample(x), upsample.conv(double), atol=1e-5)
+        assert torch.allclose(upsample.train()(x), upsample.conv(double), atol=1e-5)
+
+
+def test_attention_in_rows_is_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 50, 8) for _ in range(3))
+    whole = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    monkeypatch.setattr(layers, "LONG", 10)
+    monkeypatch.setattr(layers, "ROWS", 7)
+    assert torch.allclose(layers.attend(q, k, v), whole, atol=1e-6)

@@ -88,8 +88,26 @@ class Attention(nn.Module):
             batch, self.heads, 3, channels // self.heads, height * width
         )
         q, k, v = (part.transpose(-1, -2).contiguous() for part in qkv.unbind(2))
-        h = F.scaled_dot_product_attention(q, k, v)
+        h = attend(q, k, v)
         return x + self.proj(h.transpose(-1, -2).reshape(batch, channels, height, width))
+
+
+LONG, ROWS = 4096, 1024
+"""Tokens from which a CPU attends in rows of so many: matrix products are at their best there."""
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention of [B, heads, T, d] without a T x T matrix in memory.
+
+    On a CPU PyTorch's fused kernel is slow for long sequences of wide heads; there a block of rows
+    at a time is two matrix products with an exact softmax between them.
+    """
+    if q.device.type != "cpu" or q.shape[-2] < LONG:
+        return F.scaled_dot_product_attention(q, k, v)
+    keys = k.transpose(-1, -2)
+    scaled = q * q.shape[-1] ** -0.5
+    rows = [torch.matmul((part @ keys).softmax(-1), v) for part in scaled.split(ROWS, dim=-2)]
+    return torch.cat(rows, dim=-2)
 
 
 class Upsample(nn.Module):
@@ -101,7 +119,45 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.mode == "nearest" and not self.training:
+            return convolve_doubled(x, self.conv.weight, self.conv.bias)
         return self.conv(F.interpolate(x, scale_factor=2, mode=self.mode))
+
+
+def convolve_doubled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Double by nearest neighbour and convolve, in 4/9 of the operations and without the double.
+
+    Of the nine pixels under a 3x3 kernel some are copies of one: each of the four phases of the
+    result is a 2x2 convolution of x, whose weights are sums.
+
+    Args:
+        x: [B, C, H, W].
+        weight: [C', C, 3, 3], of a convolution with zeros beyond the border.
+        bias: [C'].
+
+    Returns:
+        [B, C', 2H, 2W].
+    """
+    batch, _, height, width = x.shape
+    size = (batch, len(weight), 2 * height, 2 * width)
+    result: Tensor | None = None
+    for down in (0, 1):
+        rows = _sum_copies(weight, 2, down)
+        for right in (0, 1):
+            kernel = _sum_copies(rows, 3, right)
+            padded = F.pad(x, (1 - right, right, 1 - down, down))
+            phase = F.conv2d(padded, kernel, bias)
+            if result is None:
+                result = phase.new_empty(size).contiguous(memory_format=torch.channels_last)
+            result[:, :, down::2, right::2] = phase
+    return result
+
+
+def _sum_copies(weight: Tensor, axis: int, phase: int) -> Tensor:
+    """Three weights along an axis to two: those that meet copies of one pixel, added."""
+    first, middle, last = weight.unbind(axis)
+    pair = (first, middle + last) if phase == 0 else (first + middle, last)
+    return torch.stack(pair, axis)
 
 
 def suppress_nyquist(x: Tensor, *, order: int = 4) -> Tensor:

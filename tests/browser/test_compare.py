@@ -138,7 +138,7 @@ def test_there_is_nothing_to_compare_before_a_run(open_compare):
     reasons = page.eval_on_selector_all(
         ".cmp-pane:first-child option:disabled", "all => all.map((one) => one.title)"
     )
-    assert reasons and sum("No samples were drawn" in reason for reason in reasons) == 9
+    assert reasons and sum("No samples were drawn" in reason for reason in reasons) == 10
 
 
 def test_all_panes_move_as_one(open_compare):
