@@ -37,8 +37,8 @@ def test_the_button_draws_samples_and_shows_map_and_place(open_stand_in):
     wait_status(page, "8 of 8 samples drawn.")
     page.wait_for_selector(".v-pane .v-overlay.is-there[src$='overlay-uncertainty.png']")
     assert page.is_checked("input[name=ldsr-overlay][value=uncertainty]")
-    assert page.inner_text(".legend-ticks").split()[::4] == ["0", "5"]  # % of the brightness
-    assert page.inner_text(".legend-unit") == "reflectance"
+    assert page.inner_text(".legend-ticks").split()[::4] == ["0", "5"]
+    assert page.inner_text(".legend-unit") == "% of the brightness"
     assert page.inner_text(".v-summary") == "1 place to check"
     assert page.inner_text(".v-badge") == "calibrated for balanced"
     assert "one city" in page.get_attribute(".v-badge", "title")
