@@ -294,7 +294,7 @@ def _ranking_rows(
                 "spearman": reliability.spearman(one, wrong),
             }
             rows += _row(target, what, band, name, scores)
-        # as the page draws it: one map, the mean of the bands
+        # one map for a picture: the mean of the bands
         one, wrong = (np.abs(x).mean(0) for x in (values / _own(name, unit), error / unit))
         rows += _row(target, what, MEAN, name, {"auroc": reliability.auroc(one, wrong)})
     return rows
