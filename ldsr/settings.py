@@ -86,13 +86,20 @@ class Settings:
         _real("tag_weight", self.tag_weight, 0.0, 4.0)
         _real("skip_threshold", self.skip_threshold, 0.0, 1.0)
         _one_of("skip_form", self.skip_form, SKIP_FORMS)
-        if self.samples and not self.refine and self.base in FIXED:
+        if self.samples and not self.draws:
             raise LdsrError(
-                f"samples is {self.samples}, but base {self.base} without refining draws nothing: "
-                "all samples would be the same; refine, or choose base ldsr or sr3."
+                f"samples is {self.samples}, but base {self.base} without refining draws nothing "
+                "with these settings: all samples would be the same; refine, or choose base ldsr "
+                "or sr3 with a temperature above 0."
             )
         if self.semantics not in SEMANTICS:
             parse_tags(self.semantics)
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is drawn at random, so that another seed gives another picture."""
+        noise = self.temperature != 0 or (self.eta > 0 and self.sampler == "ddim")
+        return self.refine or (self.base not in FIXED and noise)
 
     def to_json(self) -> str:
         """Write the settings as a JSON object, keys sorted."""

@@ -186,6 +186,10 @@ def test_it_ends_when_the_map_has_settled() -> None:
 def test_settings_that_draw_nothing_are_refused() -> None:
     with pytest.raises(LdsrError, match="draws nothing"):
         Settings(base="bicubic", refine=False, samples=4)
+    with pytest.raises(LdsrError, match="temperature above 0"):
+        Settings(refine=False, temperature=0.0, samples=4)
+    assert Settings(refine=False, temperature=0.0, eta=0.5, samples=4).draws
+    assert not Settings(refine=False, temperature=0.0, eta=0.5, sampler="dpm").draws
     for wrong in (1, 33, -1, 2.0):
         with pytest.raises(LdsrError, match="samples is"):
             Settings(samples=wrong)

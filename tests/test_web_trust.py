@@ -181,7 +181,7 @@ def test_samples_stand_in_the_same_line_and_need_a_result(studio, patch):
 def test_where_nothing_is_drawn_it_cannot_be_asked(studio, patch):
     state = finished(studio, patch, base="bicubic", refine=False)
     asked = state["viewer"]["trust"]
-    assert not asked["can"] and "base bicubic and no refinement" in asked["why"]
+    assert not asked["can"] and "with base bicubic" in asked["why"]
     assert asked["text"] == asked["why"]
     last = collect(flows.sample(studio, state, ASKED, "me"))[-1]
     assert "draws nothing" in last[2]["text"] and last[2]["state"] == "error"

@@ -9,7 +9,6 @@ import numpy as np
 
 from ldsr.data.bands import BANDS
 from ldsr.result import SuperResolution, Uncertainty
-from ldsr.settings import FIXED
 from ldsr.web.pictures import LEVEL, Shown
 
 PERCENT = f"{100 * LEVEL:.0f}\u00a0%"
@@ -69,11 +68,11 @@ def going(text: str, *, stopping: bool) -> dict[str, Any]:
 
 def why_not(result: SuperResolution) -> str:
     """Say why further samples of a result would all be the same, or ""."""
-    if result.settings.refine or result.settings.base not in FIXED:
+    if result.settings.draws:
         return ""
     return (
-        f"Nothing is drawn at random with base {result.settings.base} and no refinement: all "
-        "samples would be the same."
+        f"Nothing is drawn at random with base {result.settings.base}, these settings and no "
+        "refinement: all samples would be the same."
     )
 
 
