@@ -89,8 +89,7 @@ class Pipeline:
         run = Run(self, patch, settings or Settings(), on_step)
         base = run.base()
         sr = run.refined(base) if run.settings.refine else base
-        uncertainty = estimate(run, base, sr) if run.settings.samples else None
-        return run.result(base, sr, uncertainty)
+        return run.result(base, sr, estimate(run, base, sr) if run.settings.samples else None)
 
     @torch.inference_mode()
     def refine(
@@ -122,8 +121,7 @@ class Pipeline:
         run = Run(self, patch, settings, on_step)
         given = run.given_base(to_tensor(base, self.device))
         sr = run.refined(given)
-        uncertainty = estimate(run, given, sr) if run.settings.samples else None
-        return run.result(given, sr, uncertainty)
+        return run.result(given, sr, estimate(run, given, sr) if run.settings.samples else None)
 
     @torch.inference_mode()
     def sample(
@@ -148,7 +146,7 @@ class Pipeline:
         base, sr = (to_tensor(x, self.device) for x in (result.base, result.sr))
         run.continue_from(base, given=result.base_given)
         uncertainty = estimate(run, base, sr if settings.refine else base)
-        seconds = {**result.seconds, "sample": run.clock.finish()["total"]}
+        seconds = {**result.seconds, "sample": run.clock.finish()["sample"]}
         return dataclasses.replace(
             result, settings=settings, uncertainty=uncertainty, seconds=seconds
         )

@@ -167,7 +167,8 @@ class SuperResolution:
         weights_sha256: hash of their main file.
         weights_files: hash of every file of weights that took part, by file name.
         seconds: time of each part, by name ("regress", "denoise", "decode", "consistency",
-            "refine encode", "refine denoise", "refine decode", "refine consistency", "total").
+            "refine encode", "refine denoise", "refine decode", "refine consistency", "sample",
+            "total").
         figures: of each stage that ran, "base" and, where there was one, "refine".
         out_of_range: share of valid result values outside [0, 1], 0..1.
         detail: how much of each pixel the generator of stage 2 was allowed to invent, float32

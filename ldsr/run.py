@@ -176,10 +176,12 @@ class Run:
         What depends on the input alone is not computed again.
         """
         self.samples = samples
-        clock, self.clock = self.clock, Clock()
-        base = self.base()
-        picture = self.refined(base) if self.settings.refine else base
-        self.clock = clock
+        clock, self.clock = self.clock, Clock()  # the parts' times are those of sample 0
+        try:
+            base = self.base()
+            picture = self.refined(base) if self.settings.refine else base
+        finally:
+            self.clock = clock
         return picture.expand(len(samples), -1, -1, -1)
 
     def tell_instead(self, told: Callable[[], Step]) -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ldsr import calibration
 from ldsr.check_here import Evidence, find_places
 from ldsr.data.patch import Patch
+from ldsr.device import Clock
 from ldsr.edge_spread import EdgeSpread
 from ldsr.result import Uncertainty
 from ldsr.settings import Settings
@@ -161,6 +162,7 @@ class Drawable(Protocol):
     settings: Settings
     hashes: Sequence[str]
     report: Callable[[Step], None]
+    clock: Clock
 
     def draw(self, samples: range) -> Tensor:
         """Pictures of the samples, reflectance [N, 4, 4H, 4W]."""
@@ -198,15 +200,16 @@ def estimate(run: Drawable, base: Tensor, sr: Tensor) -> Uncertainty | None:
 
     run.tell_instead(lambda: Step("sample", done, asked))
     height, width = run.patch.size
-    drawn = draw_samples(
-        sr[0],
-        run.draw,
-        count=asked,
-        settle=run.settings.settle,
-        batch=max(1, BATCH_PIXELS[sr.device.type] // (height * width)),
-        on_sample=on_sample,
-    )
-    return None if drawn.spread.count < 2 else to_uncertainty(run, drawn, base, sr)
+    with run.clock("sample"):
+        drawn = draw_samples(
+            sr[0],
+            run.draw,
+            count=asked,
+            settle=run.settings.settle,
+            batch=max(1, BATCH_PIXELS[sr.device.type] // (height * width)),
+            on_sample=on_sample,
+        )
+        return None if drawn.spread.count < 2 else to_uncertainty(run, drawn, base, sr)
 
 
 def to_uncertainty(run: Drawable, drawn: Drawn, base: Tensor, sr: Tensor) -> Uncertainty:

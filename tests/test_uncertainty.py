@@ -136,6 +136,8 @@ def test_cancelling_keeps_what_is_there(tiny_pipeline: Pipeline, patch: Patch) -
     kept = tiny_pipeline(patch, Settings(**QUICK), stop_at(3)).uncertainty
     assert (kept.samples, kept.asked, kept.ended) == (3, 5, "cancelled")
     assert np.array_equal(kept.std, whole.std)
+    seconds = tiny_pipeline(patch, Settings(**QUICK), stop_at(3)).seconds
+    assert seconds["total"] >= seconds["sample"] + seconds["denoise"] > seconds["sample"]
     none = tiny_pipeline(patch, Settings(**QUICK), stop_at(1))
     assert none.uncertainty is None and none.run_sheet()["uncertainty"] is None
 
