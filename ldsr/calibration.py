@@ -62,15 +62,16 @@ def find_calibration(
     ]
     closest = min(range(len(entries)), key=lambda i: len(differences[i]))
     if differences[closest]:
-        name = entries[closest]["preset"]
+        name, found = entries[closest]["preset"], differences[closest]
         return None, (
-            f"{' and '.join(differences[closest])} differ from the preset {name!r}, which is the "
-            "closest that was calibrated"
+            f"{' and '.join(found)} differ{'s' if len(found) == 1 else ''} from the preset "
+            f"{name!r}, which is the closest that was calibrated"
         )
-    found = _to_calibration(entries[closest])
-    if samples < min(found.factors):
-        return None, f"{samples} samples are too few; {min(found.factors)} are calibrated"
-    return found, ""
+    calibrated = _to_calibration(entries[closest])
+    fewest = min(calibrated.factors)
+    if samples < fewest:
+        return None, f"{samples} samples are too few; {fewest} and more are calibrated"
+    return calibrated, ""
 
 
 def factors_for(calibration: Calibration, samples: int) -> dict[float, tuple[float, ...]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation.calibration import (
+    COUNTS,
     FLOORS,
     Ensemble,
     calibrate,
@@ -24,7 +25,8 @@ from ldsr.calibration import CONTRAST_SIDE, factors_for, find_calibration, local
 from ldsr.errors import MetricError
 from ldsr.pipeline import Pipeline
 from ldsr.result import LEVELS
-from ldsr.settings import Settings
+from ldsr.settings import PRESETS, Settings
+from tests.conftest import make_patch
 from tests.test_runs import make_cases
 
 SETTINGS = Settings(steps=1, refine_steps=1)
@@ -230,3 +232,20 @@ def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(MetricError, match="mine.json is not a file of calibrations"):
         write_entry({"preset": "x", "weights": {}}, path)
     assert path.read_text() == '{"format": 99}'
+
+
+def test_what_ships_belongs_to_the_weights_that_ship() -> None:
+    """Every preset is calibrated, and held what it says on the other half; nothing else is."""
+    pipeline, patch = Pipeline.load("mini", device="cpu"), make_patch(16, 16)
+    for name, preset in PRESETS.items():
+        asked = dataclasses.replace(preset, samples=4, seed=7)
+        found = pipeline(patch, asked).uncertainty
+        assert found.calibration.name == name and found.uncalibrated == ""
+        for count in COUNTS:
+            for level in LEVELS:
+                held = found.calibration.coverage[count][level]
+                assert held == pytest.approx((level,) * 4, abs=0.02)
+        other = dataclasses.replace(asked, detail_cap=0.5)
+        assert "detail_cap differ" in pipeline(patch, other).uncertainty.uncalibrated
+    fewer = pipeline(patch, dataclasses.replace(PRESETS["fast"], samples=3)).uncertainty
+    assert fewer.calibration is None and "too few" in fewer.uncalibrated
