@@ -146,7 +146,9 @@ class Pipeline:
         base, sr = (to_tensor(x, self.device) for x in (result.base, result.sr))
         run.continue_from(base, given=result.base_given)
         uncertainty = estimate(run, base, sr if settings.refine else base)
-        seconds = {**result.seconds, "sample": run.clock.finish()["sample"]}
+        sampled = run.clock.finish()["sample"]
+        total = result.seconds["total"] + sampled
+        seconds = {**result.seconds, "sample": sampled, "total": total}
         return dataclasses.replace(
             result, settings=settings, uncertainty=uncertainty, seconds=seconds
         )

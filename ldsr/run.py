@@ -87,7 +87,7 @@ class Run:
         self.detail: np.ndarray | None = None
         self.samples = range(1)
         self._fixed: Tensor | None = None
-        self._base_given = False
+        self.base_given = False
         self._base_is_input: bool | None = None
         self._prepared: dict[str, Prepared] = {}
         self._anchor: stages.Anchor | None = None
@@ -120,7 +120,7 @@ class Run:
         """Take a base from elsewhere, reflectance [1, 4, 4H, 4W]; only its residual is measured."""
         residual = self._residual(base)
         self._note("base", (0, 0), residual, residual)
-        self._fixed, self._base_given = base, True
+        self._fixed, self.base_given = base, True
         return base
 
     def continue_from(self, base: Tensor, *, given: bool) -> None:
@@ -130,10 +130,10 @@ class Run:
             base: of sample 0, reflectance [1, 4, 4H, 4W].
             given: whether it was made elsewhere.
         """
-        self._base_given = given
+        self.base_given = given
         self._base_is_input = self._residual(base) <= TOLERANCE
-        if given or self.settings.base in FIXED:
-            self._fixed = base
+        if given:
+            self._fixed = base  # all others are made again: gaps of a result hold nothing
 
     def refined(self, base: Tensor) -> Tensor:
         """Stage 2: each base with bounded detail, reflectance [N, 4, 4H, 4W], back-projected."""
@@ -215,7 +215,7 @@ class Run:
             tags_source=self.tags[1],
             residual=self.residual_map(sr),
             uncertainty=uncertainty,
-            base_given=self._base_given,
+            base_given=self.base_given,
         )
 
     def _latent_base(self) -> tuple[Tensor, tuple[int, int]]:

@@ -130,18 +130,19 @@ def draw_samples(
         """See a sample, and give the map as it is now."""
         spread.add(picture)
         edges.add(picture.cpu().numpy())
-        on_sample(Progress(spread.count, picture, spread))
         return _map(spread.std)
 
     change = float("inf")
     try:
         before = add(first.float())
+        on_sample(Progress(spread.count, first, spread))
         while spread.count < count:
             todo = range(spread.count, min(spread.count + batch, count))
             for picture in draw(todo):
                 now = add(picture.float())
                 change = ((now - before).abs().mean() / now.mean().clamp_min(1e-9)).item()
                 before = now
+                on_sample(Progress(spread.count, picture.float(), spread))
                 if spread.count >= MIN_SAMPLES and change < settle:
                     return Drawn(spread, edges, "settled", change)
     except Enough:
@@ -161,6 +162,7 @@ class Drawable(Protocol):
     patch: Patch
     settings: Settings
     hashes: Sequence[str]
+    base_given: bool
     report: Callable[[Step], None]
     clock: Clock
 
@@ -206,7 +208,7 @@ def estimate(run: Drawable, base: Tensor, sr: Tensor) -> Uncertainty | None:
             run.draw,
             count=asked,
             settle=run.settings.settle,
-            batch=max(1, BATCH_PIXELS[sr.device.type] // (height * width)),
+            batch=max(1, BATCH_PIXELS.get(sr.device.type, 1) // (height * width)),
             on_sample=on_sample,
         )
         return None if drawn.spread.count < 2 else to_uncertainty(run, drawn, base, sr)
@@ -216,15 +218,20 @@ def to_uncertainty(run: Drawable, drawn: Drawn, base: Tensor, sr: Tensor) -> Unc
     """Calibrate what the samples say, and point out the places to check."""
     valid = finer(run.patch.valid)
     count = drawn.spread.count
-    mean, std = (_masked(x, valid) for x in (drawn.spread.mean, drawn.spread.std))
+    mean, std = (x.float().cpu().numpy() for x in (drawn.spread.mean, drawn.spread.std))
     found, reason = calibration.find_calibration(run.settings, run.hashes, samples=count)
+    if run.base_given:
+        found, reason = None, "the base was made elsewhere"
     scale, factors = std, calibration.own_factors(count)
     if found is not None:
         scale = calibration.to_scale(mean, std, contrast=found.contrast, floor=found.floor)
-        scale = np.where(valid, scale, np.float32(0))
         factors = calibration.factors_for(found, count)
+    # only now: the rim of a gap is no contrast
+    mean, std, scale = (np.where(valid, x, np.float32(0)) for x in (mean, std, scale))
     width = scale * np.array(factors[max(factors)], np.float32)[:, None, None]
-    changed = (sr - base).abs().mean(1)[0].float().cpu().numpy() if sr is not base else None
+    changed = None
+    if sr is not base:
+        changed = np.where(valid, (sr - base).abs().mean(1)[0].float().cpu().numpy(), 0)
     edge_spread = np.where(valid, drawn.edges.pixels, np.float32(0))
     places, check = find_places(
         Evidence(
@@ -251,7 +258,3 @@ def to_uncertainty(run: Drawable, drawn: Drawn, base: Tensor, sr: Tensor) -> Unc
         places=places,
         check=check,
     )
-
-
-def _masked(picture: Tensor, valid: np.ndarray) -> np.ndarray:
-    return np.where(valid, picture.float().cpu().numpy(), np.float32(0))

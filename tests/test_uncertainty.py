@@ -105,6 +105,7 @@ def test_samples_of_a_base_from_elsewhere_keep_that_base(
     bicubic = tiny_pipeline(patch, Settings(**QUICK, base="bicubic"))
     result = tiny_pipeline.refine(patch, bicubic.base, Settings(**QUICK))
     assert result.base_given and result.run_sheet()["base_given"]
+    assert "made elsewhere" in result.uncertainty.uncalibrated
     again = tiny_pipeline.sample(dataclasses.replace(result, uncertainty=None), 5)
     assert np.array_equal(again.uncertainty.std, result.uncertainty.std)
     assert np.array_equal(bicubic.uncertainty.std, result.uncertainty.std)

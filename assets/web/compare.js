@@ -67,17 +67,17 @@ async function ask(kind, path, query = {}) {
 
 // Another result: what belonged to the one before is let go; panes and zoom stay.
 function renew() {
-  const { id, width, height, samples } = value();
+  const { id, width, height } = value();
   if (id === now.id) return;
   const same = width === now.width && height === now.height;
   Object.assign(now, { id, width, height });
   chosen.sample = 0;
   pause();
   forgetSamples();
+  resting.found = null;
   if (same) return;
   Object.assign(view, { zoom: 1, x: 0, y: 0 });
   Object.assign(hand, { cursor: null, pinned: false, line: null });
-  chosen.sample = clamp(chosen.sample, 0, Math.max(samples - 1, 0));
 }
 
 function drawHead() {

@@ -235,7 +235,7 @@ function lineTraces({ distance, lines }) {
 function redraw() {
   if (!seen() || value().mode !== "done") return;
   if (chosen.chart === "line") drawProfile();
-  else if (charts.map) drawMapCharts();
+  else if (charts.map && chosen.heat) drawMapCharts();
 }
 
 function connectCharts() {

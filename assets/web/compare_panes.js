@@ -181,7 +181,7 @@ function showPart([top, left, bottom, right]) {
 }
 
 function drawPlaces() {
-  const { places, samples, nowhere } = value();
+  const { places, nowhere } = value();
   const items = places.map((one, i) => {
     const item = document.createElement("li");
     const button = make("button", "cmp-place");
@@ -197,7 +197,6 @@ function drawPlaces() {
   none.hidden = items.length > 0;
   none.textContent = nowhere;
   $("[data-marks]").disabled = !items.length;
-  root.classList.toggle("has-samples", samples > 0);
 }
 
 function connectTools() {

@@ -22,7 +22,6 @@ function load(index) {
 function drawPlayer() {
   const { samples, drawn } = value();
   chosen.sample = clamp(chosen.sample, 0, Math.max(samples - 1, 0));
-  $(".cmp-player").classList.toggle("is-off", samples < 2);
   $(".cmp-of").textContent = samples ? `sample ${chosen.sample + 1} of ${samples}` : "";
   $(".cmp-drawn").textContent = samples ? drawn : drawn && "The samples were not kept as pictures.";
   const slide = $(".cmp-slide");
@@ -45,7 +44,7 @@ function showSamples() {
 
 async function showSample(index) {
   const { samples, id } = value();
-  if (samples < 2) return;
+  if (!(samples >= 2)) return;
   const wish = ((index % samples) + samples) % samples;
   chosen.sample = wish;
   showSamples();
@@ -70,6 +69,7 @@ async function play() {
 }
 
 function next() {
+  clearTimeout(player.timer);
   if (!player.playing) return;
   player.timer = setTimeout(async () => {
     if (!player.playing || !seen()) return pause();

@@ -42,7 +42,6 @@ function drawValues() {
   const row = document.createElement("tr");
   row.append(...["Band", ...heads].map((title) => Object.assign(make("th", "", title), { scope: "col" })));
   $(".cmp-table thead").replaceChildren(row);
-  $(".cmp-table").classList.toggle("has-mean", samples > 0 || Boolean(drawn));
   resting.of = "";
   drawNumbers();
 }
@@ -70,7 +69,7 @@ function drawNumbers() {
 }
 
 function cellOf(name, band, found) {
-  const cell = make("td", name === "mean" ? "is-mean" : "");
+  const cell = make("td", "");
   const numbers = found && found.pictures[name];
   cell.dataset.of = name;
   cell.textContent = four(numbers && numbers[band]);

@@ -164,8 +164,9 @@ async def sample(
             line = job_status(job, time.monotonic())
             yield [state, sampling_value(state["viewer"], key, job, line), line, *_busy()]
             await asyncio.sleep(POLL)
+        shot = await asyncio.to_thread(_sampled, studio, state, shown, job)  # draws pictures
         if studio.turn(visitor) == turn:
-            yield _sampled(studio, state, shown, job)
+            yield shot
     finally:
         studio.finish(key, visitor)
 

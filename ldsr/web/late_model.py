@@ -73,6 +73,6 @@ class LateModel:
 
     def __getattr__(self, name: str) -> Any:
         """All else is the pipeline's."""
-        if name.startswith("_"):
+        if name.startswith("_") or name == "pipeline":  # reading it has failed
             raise AttributeError(name)
         return getattr(self.pipeline, name)

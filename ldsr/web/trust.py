@@ -19,7 +19,8 @@ NOT_KEPT = "Cancelled before there were two samples: there is nothing to compare
 NO_PLACE = "No place stands out"
 NO_PROMISE = "That is no promise: what all samples get wrong alike cannot be seen here."
 HELP = (
-    "Each sample answers the same input with other noise, and seen at 10 m each is that input. "
+    "Each sample answers the same input with other noise; with consistency on, each is that input "
+    "seen at 10 m. "
     "Where they differ, the picture is one guess among several; where they agree, the model is "
     "sure of itself, which is not the same as being right: an error that all samples share does "
     "not show."

@@ -64,7 +64,7 @@ UNITS = {"detail": "", "edges": "metres", "uncertainty": "% of the brightness"}
 LACKING = {
     "uncertainty": "Press How sure is this? first",
     "edges": "Press How sure is this? first",
-    "residual": "Seen again at 10 m the result is the input: nothing is left",
+    "residual": "Seen again at 10 m the result is the input: next to nothing is left",
 }
 """Why an overlay is not there."""
 NO_RESULT = "There is a map once there is a result"
