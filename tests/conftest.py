@@ -1,5 +1,9 @@
 """Fixtures: a tiny model with random weights, and a small patch with structure."""
 
+import threading
+import time
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +19,8 @@ from ldsr.models.sr3 import SR3
 from ldsr.pipeline import Pipeline
 from ldsr.sampling.schedule import cosine_schedule
 
+LEFT_BEHIND = ("ldsr-window", "ldsr-catalogue")
+"""Names of threads that the product leaves behind when a server is late."""
 TINY = {
     "value_range": "sqrt",
     "detail_scale": 0.05,
@@ -124,3 +130,21 @@ def make_patch(
 def patch() -> Patch:
     """A small georeferenced patch, not square."""
     return make_patch()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """End a test only when the threads it left waiting for a late server have ended.
+
+    pytest and its fixtures change the environment between tests, and GDAL reads it all the time:
+    in glibc before 2.41 the two at once crash the process.
+    """
+    try:
+        return (yield)
+    finally:
+        if "files" in pyfuncitem.funcargs:
+            pyfuncitem.funcargs["files"].faults.clear()
+        end = time.monotonic() + 60
+        while waiting := [t.name for t in threading.enumerate() if t.name.startswith(LEFT_BEHIND)]:
+            assert time.monotonic() < end, f"Left behind after the test: {waiting}."
+            time.sleep(0.02)

@@ -107,7 +107,7 @@ def serve_files(folder: Path, *, delay: float = 0.0) -> Iterator[FileServer]:
             if kind not in ("", "slow", "truncated"):
                 return _broken(kind)
             if kind == "slow":
-                await _sleep(request, value)
+                await _sleep(request, value, lifted=lambda: not files.faults)
             if not wanted.is_file():
                 return _broken("missing")
             return FileResponse(_cut(wanted, value, Path(cut)) if kind == "truncated" else wanted)
@@ -194,10 +194,12 @@ def _serving(routes: list[Route]) -> Iterator[str]:
             thread.join(timeout=30)
 
 
-async def _sleep(request: Request, seconds: float) -> None:
-    """Sleep until the time is up, the server ends or the client has gone."""
+async def _sleep(
+    request: Request, seconds: float, *, lifted: Callable[[], bool] = lambda: False
+) -> None:
+    """Sleep until the time is up, the fault is lifted, the server ends or the client has gone."""
     end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
+    while (left := end - time.monotonic()) > 0 and not lifted():
         if request.app.state.server.should_exit or (left > 1 and await request.is_disconnected()):
             return
         await asyncio.sleep(min(left, 0.05))
