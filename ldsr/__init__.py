@@ -5,6 +5,11 @@ need torch alone import where rasterio is not installed.
 """
 
 import importlib
+import os
+
+# Torch reads it once, when it first allocates: large tensors in pages of 2 MiB instead of 4 KiB,
+# where Linux offers them (transparent_hugepage is madvise or always), are there sooner.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _HOMES = {
     "Patch": "ldsr.data.patch",

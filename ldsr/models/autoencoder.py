@@ -7,7 +7,7 @@ the detail that its guide, a first picture at full size, lacks; its decoder sees
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ldsr.models.layers import Attention, ResBlock, Upsample, make_norm
+from ldsr.models.layers import Attention, ResBlock, Upsample, activate, add, make_norm
 
 
 class Downsample(nn.Module):
@@ -71,7 +71,7 @@ class Encoder(nn.Module):
                 h = block(h)
             if "down" in stage:
                 h = stage["down"](h)
-        return self.conv_out(F.silu(self.norm_out(self.middle(h))))
+        return self.conv_out(activate(self.norm_out(self.middle(h))))
 
 
 class Decoder(nn.Module):
@@ -116,12 +116,12 @@ class Decoder(nn.Module):
         for level, stage in enumerate(self.levels):
             if "guide" in stage:
                 factor = 2 ** (len(self.levels) - 1 - level)
-                h = h + stage["guide"](F.avg_pool2d(guide, factor) if factor > 1 else guide)
+                h = add(h, stage["guide"](F.avg_pool2d(guide, factor) if factor > 1 else guide))
             for block in stage["blocks"]:
                 h = block(h)
             if "up" in stage:
                 h = stage["up"](h)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        return self.conv_out(activate(self.norm_out(h)))
 
 
 class Autoencoder(nn.Module):

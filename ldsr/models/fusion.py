@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ldsr.models.layers import ResBlock, Upsample, make_norm, time_embedding
+from ldsr.models.layers import ResBlock, Upsample, activate, make_norm, time_embedding
 
 START_LOGIT = -1.0
 """Of the weight before training: W = 0.21, detail = 0.79."""
@@ -81,7 +81,7 @@ class WeightAllocation(nn.Module):
         fine = self.fine1(self.conv_in(x), embedding)
         coarse = self.coarse2(self.coarse1(self.down(fine), embedding), embedding)
         h = self.fine2(torch.cat([self.up(coarse), fine], dim=1), embedding)
-        logit = self.conv_out(F.silu(self.norm_out(h)))
+        logit = self.conv_out(activate(self.norm_out(h)))
         return logit[..., margin : margin + height, margin : margin + width]
 
 

@@ -4,6 +4,7 @@ Two normalisations: "group" (GroupNorm over space, as published) and "pixel" (ov
 one pixel only, so that a result does not depend on the size of the picture it is computed in).
 """
 
+import itertools
 import math
 
 import torch
@@ -61,10 +62,22 @@ class ResBlock(nn.Module):
         self.skip = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv1(activate(self.norm1(x)))
         if self.embed is not None:
-            h = h + self.embed(F.silu(embedding))[:, :, None, None]
-        return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
+            h = add(h, self.embed(F.silu(embedding))[:, :, None, None])
+        return add(self.conv2(activate(self.norm2(h))), self.skip(x))
+
+
+def activate(fresh: Tensor) -> Tensor:
+    """SiLU of what nobody else holds: in place, unless gradients are wanted."""
+    return F.silu(fresh, inplace=not torch.is_grad_enabled())
+
+
+def add(fresh: Tensor, x: Tensor) -> Tensor:
+    """Sum; the first, which nobody else holds, becomes it where precision allows."""
+    if torch.is_grad_enabled() or torch.promote_types(fresh.dtype, x.dtype) != fresh.dtype:
+        return fresh + x
+    return fresh.add_(x)
 
 
 class Attention(nn.Module):
@@ -102,12 +115,26 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     On a CPU PyTorch's fused kernel is slow for long sequences of wide heads; there a block of rows
     at a time is two matrix products with an exact softmax between them.
     """
-    if q.device.type != "cpu" or q.shape[-2] < LONG:
+    if q.device.type != "cpu" or q.shape[-2] < LONG or torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v)
-    keys = k.transpose(-1, -2)
-    scaled = q * q.shape[-1] ** -0.5
-    rows = [torch.matmul((part @ keys).softmax(-1), v) for part in scaled.split(ROWS, dim=-2)]
-    return torch.cat(rows, dim=-2)
+    result = torch.empty_like(q)
+    for place in itertools.product(*map(range, q.shape[:2])):
+        keys, values = k[place], v[place].T.contiguous()
+        scaled = q[place] * q.shape[-1] ** -0.5
+        for rows, out in zip(scaled.split(ROWS), result[place].split(ROWS), strict=True):
+            out.copy_(product(product(rows, keys).softmax(-1), values))
+    return result
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """a b^T of float [M, K] and [N, K].
+
+    By oneDNN, which the convolutions are computed by: other than the library behind `torch.matmul`
+    it is at its best on every x86 processor, AMD's too.
+    """
+    if a.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+    return F.linear(a, b)
 
 
 class Upsample(nn.Module):
@@ -148,7 +175,9 @@ def convolve_doubled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             padded = F.pad(x, (1 - right, right, 1 - down, down))
             phase = F.conv2d(padded, kernel, bias)
             if result is None:
-                result = phase.new_empty(size).contiguous(memory_format=torch.channels_last)
+                result = torch.empty(
+                    size, dtype=phase.dtype, device=x.device, memory_format=torch.channels_last
+                )
             result[:, :, down::2, right::2] = phase
     return result
 

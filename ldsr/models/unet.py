@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ldsr.models.layers import Attention, ResBlock, Upsample, make_norm, time_embedding
+from ldsr.models.layers import (
+    Attention,
+    ResBlock,
+    Upsample,
+    activate,
+    make_norm,
+    time_embedding,
+)
 
 EPS = 1e-5
 
@@ -155,7 +162,7 @@ class UNet(nn.Module):
             h = self._after_first(entry, first, embedding, control, cache=cache)
         else:
             h = cache(first - entry, rest, anchor=first)
-        return self.conv_out(F.silu(self.norm_out(h)))[..., :height, :width]
+        return self.conv_out(activate(self.norm_out(h)))[..., :height, :width]
 
     def pad(self, x: Tensor) -> Tensor:
         """Repeat the last row and column until every level has a whole size."""
