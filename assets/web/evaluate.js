@@ -205,6 +205,7 @@ function draw() {
   root.dataset.mode = value.mode;
   stale();
   if (value.mode !== "done") return;
+  document.dispatchEvent(new CustomEvent("ldsr-scored"));
   if (chosen.reference >= Math.max(value.references.length, 1)) chosen.reference = 0;
   $(".ev-title").textContent = `${value.truth}: ${value.name}`;
   $(".ev-about").textContent = `${value.line} · ${value.date}`;

@@ -52,7 +52,9 @@ function links(value) {
 
 function drawFacts() {
   const value = props.value || {};
-  $(".chips").replaceChildren(...(value.chips || []).map(chip));
+  for (const old of $$(".chips > .chip:not(.times)")) old.remove();
+  $(".chips").append(...(value.chips || []).map(chip));
+  drawTimes();
   $(".provenance").replaceChildren(...(value.provenance || []).map(row));
   const { can, text } = value.sensitivity || { can: false, text: "" };
   $("[data-measure]").disabled = !can;

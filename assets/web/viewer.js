@@ -16,6 +16,8 @@ const view = {
   position: 50, zoom: 1, x: 0, y: 0,
 };
 const wanted = new Map();
+const arriving = new Map(); // of each image: whether its picture came, a promise
+const previews = new Map(); // of each image: the newest emerging picture on its way
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const pictures = () => (props.value || {}).pictures || {};
@@ -87,28 +89,44 @@ function zoomBy(direction) {
   place();
 }
 
-// A new picture takes the place of the old one only once it is decoded: no flicker.
-async function show(image, url, done) {
+// An emerging picture that is late only holds up what comes after it.
+function drop(image) {
+  if (!previews.has(image)) return;
+  previews.get(image).src = "";
+  previews.delete(image);
+  wanted.delete(image);
+}
+
+function show(image, url, done) {
   if (wanted.get(image) === url) return;
+  drop(image);
   wanted.set(image, url);
+  arriving.set(image, arrive(image, url, done));
+}
+
+// A new picture takes the place of the old one only once it is decoded: no flicker.
+async function arrive(image, url, done) {
   if (!url) {
     image.removeAttribute("src");
     delete image.dataset.url;
     image.classList.remove("is-there");
-    return;
+    return false;
   }
   const next = new Image();
   next.src = url;
+  if (url.startsWith("ldsr/p/")) previews.set(image, next);
   try {
     await next.decode();
   } catch {
-    return;
+    return false;
   }
-  if (wanted.get(image) !== url) return;
+  if (previews.get(image) === next) previews.delete(image);
+  if (wanted.get(image) !== url) return true;
   image.src = url;
   image.dataset.url = url;
   image.classList.add("is-there");
   done();
+  return true;
 }
 
 // A caption never names a picture that is not on the screen yet.
@@ -131,6 +149,7 @@ function drawPictures() {
     const image = panes[name].querySelector("img");
     if (!picture) show(image, "");
     else if (seen.includes(name)) show(image, picture.urls[view.colours], () => caption(name));
+    else drop(image);
     caption(name);
   }
   const { left, right } = sides();
@@ -163,6 +182,7 @@ function drawOverlay() {
 }
 
 function draw() {
+  const began = performance.now();
   const value = props.value || {};
   root.dataset.mode = value.mode || "empty";
   if (value.width) {
@@ -177,6 +197,7 @@ function draw() {
   place();
   drawMap();
   drawWarning();
+  timeArrival(began);
 }
 
 // The map is another document in a frame, made when it is first asked for.

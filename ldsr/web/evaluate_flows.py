@@ -74,6 +74,8 @@ async def evaluate(
     shown_key: str | None,
     wish: tuple[str, str | None],
     visitor: str,
+    *,
+    page: str | None = None,
 ) -> AsyncIterator[list[Any]]:
     """Judge the current result.
 
@@ -83,6 +85,7 @@ async def evaluate(
         shown_key: id of the result on the Super-resolve tab.
         wish: of TRUTHS, and the path of the uploaded reference or None.
         visitor: who asks.
+        page: id of what the page measures of that result; the time of the scores goes there.
     """
     turn, began = desk.begin(visitor), time.monotonic()
     rest = functools.partial(asyncio.to_thread, screen, desk)
@@ -93,6 +96,9 @@ async def evaluate(
             yield busy(line)
         draft = made["evaluation"]
         key = desk.studio.store.put(draft, draft.nbytes)
+        times = desk.studio.page_times(page)
+        if times is not None and times.key == shown_key:
+            times.metrics = draft.seconds
         clock = time.monotonic() - began
         mine = mine | {"key": key}
         yield await rest(mine, status("done", DONE[draft.truth], clock=clock))
@@ -181,7 +187,7 @@ async def _judge(
     job = desk.score(turn, draft.methods, lr, references or {"": None})
     async for _ in wait(turn, job):
         yield _scoring(job)
-    draft.scores = job.result
+    draft.scores, draft.seconds = job.result, job.worked
     if references:
         yield status("busy", "Drawing the maps", share=0.95)
         await asyncio.to_thread(lambda: draft.error_top)

@@ -123,7 +123,8 @@ def _connect_run(desk: Desk, inputs: list[Any], screen: list[Any], events: tuple
     ) -> AsyncIterator[list[Any]]:
         wish = (str(same_value(truth, "truth")), path)
         visitor = request.session_hash
-        async for shot in flows.evaluate(desk, mine, state["shown"], wish, visitor):
+        judged = flows.evaluate(desk, mine, state["shown"], wish, visitor, page=state["page"])
+        async for shot in judged:
             yield shot
 
     run, upload = events

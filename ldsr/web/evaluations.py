@@ -46,6 +46,7 @@ class Evaluation:
         sheet: the run sheet of the result.
         line: what it was made with, to show.
         scores: of each reference ("" without one), of each method.
+        seconds: that computing them took.
         date: when it was made.
     """
 
@@ -60,6 +61,7 @@ class Evaluation:
     sheet: Mapping[str, Any]
     line: str
     scores: dict[str, dict[str, Sequence[Score]]] = dataclasses.field(default_factory=dict)
+    seconds: float | None = None
     date: datetime = dataclasses.field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:

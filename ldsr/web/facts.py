@@ -93,12 +93,9 @@ def result_chips(result: SuperResolution) -> list[list[str]]:
     """Facts of a run: [label, value, explanation, note]."""
     height, width = result.lr.size
     settings, part_of = result.settings, _percent(result.out_of_range)
-    times = ", ".join(f"{name} {value:.2f} s" for name, value in result.seconds.items())
-    total = result.seconds.get("total", sum(result.seconds.values()))
     files = ", ".join(f"{name} {sha}" for name, sha in result.weights_files.items())
     kept = f"{small(result.residual_before)} → {small(result.residual_after)}"
     chips = [
-        ["Time", f"{total:.1f} s", times, ""],
         ["Weights", result.weights, files or f"SHA-256 {result.weights_sha256}", ""],
         *(_stage_chip(result, name, stage) for name, stage in result.figures.items()),
         [

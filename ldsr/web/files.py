@@ -4,7 +4,7 @@ Ids in the addresses are random; whoever has none can fetch the sample thumbnail
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -23,6 +23,7 @@ from ldsr.web.studio import Studio
 
 GONE = "This result is no longer kept on the server; run it again to get it back."
 _FOREVER = {"Cache-Control": "private, max-age=86400, immutable"}
+_FRESH = {"Cache-Control": "no-store"}
 
 
 def routes(studio: Studio) -> list[Route]:
@@ -42,7 +43,13 @@ def routes(studio: Studio) -> list[Route]:
         found = studio.store.get(request.path_params["key"])
         if not isinstance(found, Shown):
             return PlainTextResponse(GONE, 404)
-        return await _shown(found, request.path_params["name"])
+        key, name = request.path_params["key"], request.path_params["name"]
+        if found.result is not None and name == f"{found.stem}_run.json":
+            page = studio.page_times(request.query_params.get("page"))
+            measured = page.seconds() if page is not None and page.key == key else None
+            make = functools.partial(found.sheet, measured)
+            return await _respond(make, "application/json", name, keep=_FRESH)
+        return await _shown(found, name)
 
     async def result_page(request: Request) -> Response:
         found = studio.store.get(request.path_params["key"])
@@ -108,8 +115,6 @@ async def _shown(found: Shown, name: str) -> Response:
     for which in found.files:
         if name == f"{found.stem}_{which}.tif":
             return await _respond(lambda: found.geotiff(which), "image/tiff", name)
-    if found.result is not None and name == f"{found.stem}_run.json":
-        return await _respond(found.sheet, "application/json", name)
     return PlainTextResponse("No such file.", 404)
 
 
@@ -125,10 +130,14 @@ def _map_page(found: Shown) -> bytes:
 
 
 async def _respond(
-    make: Callable[[], bytes], media_type: str, download: str | None = None
+    make: Callable[[], bytes],
+    media_type: str,
+    download: str | None = None,
+    *,
+    keep: Mapping[str, str] = _FOREVER,
 ) -> Response:
     content = await run_in_threadpool(make)
-    headers = dict(_FOREVER)
+    headers = dict(keep)
     if download:
         headers["Content-Disposition"] = f'attachment; filename="{download}"'
     return Response(content, media_type=media_type, headers=headers)

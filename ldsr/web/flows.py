@@ -36,9 +36,15 @@ QUESTIONS = {
 }
 EARLIER = "Super-resolved when the server started."
 READY = "Ready. Press Super-resolve, or Ctrl + Enter."
-EMPTY = {"shown": None, "viewer": {"mode": "empty"}, "sample": None, "pending": None}
-"""State of a visitor: id of the picture on screen, the viewer's value, its sample, and an upload
-that waits for an answer."""
+EMPTY = {
+    "shown": None,
+    "page": None,
+    "viewer": {"mode": "empty"},
+    "sample": None,
+    "pending": None,
+}
+"""State of a visitor: id of the picture on screen, id of what the page measures of it (a result),
+the viewer's value, its sample, and an upload that waits for an answer."""
 
 
 def screen(state: dict[str, Any], line: dict[str, Any]) -> list[Any]:
@@ -46,17 +52,36 @@ def screen(state: dict[str, Any], line: dict[str, Any]) -> list[Any]:
     return [state, state["viewer"], line, gr.update(interactive=True), gr.update(interactive=False)]
 
 
+def put(studio: Studio, key: str, shown: Shown, before: str | None) -> dict[str, Any]:
+    """Give what of the state says which picture is on the screen.
+
+    Args:
+        studio: the server's state.
+        key: id of the picture.
+        shown: the picture.
+        before: "page" of the state until now.
+    """
+    if shown.result is None:
+        return {"shown": key, "page": None, "viewer": viewer_value(key, shown)}
+    page = studio.hand_over(key, shown, before)
+    with page[1].preparing():
+        viewer = viewer_value(key, shown, page=page)
+    return {"shown": key, "page": page[0], "viewer": viewer}
+
+
 def _busy() -> list[Any]:
     """Give Run and Cancel while something runs."""
     return [gr.update(interactive=False), gr.update(interactive=True)]
 
 
-def took(studio: Studio, patch: Patch, sample: str | None) -> list[Any]:
-    """Show a new input (with its result, where it is the first sample)."""
+def took(
+    studio: Studio, patch: Patch, sample: str | None, *, before: str | None = None
+) -> list[Any]:
+    """Show a new input (with its result, where it is the first sample); `before` as for `put`."""
     first = studio.first_result() if sample is not None and sample == studio.first_sample else None
     key, shown = first or (None, Shown(patch, sample=sample))
     key = key or studio.keep(shown)
-    state = EMPTY | {"shown": key, "viewer": viewer_value(key, shown), "sample": sample}
+    state = EMPTY | put(studio, key, shown, before) | {"sample": sample}
     line = status("done", EARLIER) if first else status("idle", READY)
     return [*screen(state, line), {"key": sample}, None, gr.update(visible=False), gr.update()]
 
@@ -179,7 +204,7 @@ def _sampled(studio: Studio, state: dict[str, Any], shown: Shown, job: Job) -> l
         return screen(state, status("idle", trust.NOT_KEPT))
     again = shown.sampled(job.result, job.frames.samples)
     key = studio.keep(again)
-    done = state | {"shown": key, "viewer": viewer_value(key, again)}
+    done = state | put(studio, key, again, state["page"])
     seconds = time.monotonic() - job.started
     return screen(done, status("done", trust.ended(job.result.uncertainty), clock=seconds))
 
@@ -204,18 +229,20 @@ async def measure(studio: Studio, state: dict[str, Any], visitor: str) -> AsyncI
             yield [state, viewer, line, *_busy()]
             await asyncio.sleep(POLL)
         if studio.turn(visitor) == turn:
-            yield _measured(state, shown, job)
+            yield _measured(studio, state, shown, job)
     finally:
         studio.finish(key, visitor)
 
 
-def _measured(state: dict[str, Any], shown: Shown, job: Job) -> list[Any]:
+def _measured(studio: Studio, state: dict[str, Any], shown: Shown, job: Job) -> list[Any]:
     if job.state == "cancelled":
         return screen(state, status("idle", "Cancelled; the tags were not measured."))
     if job.result is None:
         return screen(state, status("error", job.message))
     shown.sensitivity = job.result
-    done = state | {"viewer": viewer_value(state["shown"], shown)}
+    times = studio.page_times(state["page"])
+    page = None if times is None else (state["page"], times)
+    done = state | {"viewer": viewer_value(state["shown"], shown, page=page)}
     seconds = time.monotonic() - job.started
     return screen(done, status("done", "Measured how much the tags matter.", clock=seconds))
 
@@ -240,6 +267,6 @@ def _outcome(studio: Studio, state: dict[str, Any], job: Job, sample: str | None
         return screen(state, status("error", job.message))
     shown = Shown(job.patch, job.result, sample)
     key = studio.keep(shown)
-    done = state | {"shown": key, "viewer": viewer_value(key, shown)}
+    done = state | put(studio, key, shown, state["page"])
     seconds = time.monotonic() - job.started
     return screen(done, status("done", "Done.", clock=seconds))

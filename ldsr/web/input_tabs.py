@@ -76,7 +76,7 @@ def _connect_sample(studio: Studio, widgets: Widgets) -> Any:
         studio.take_turn(request.session_hash)
         key = parts.same_value(value, "key")
         try:
-            return took(studio, load_sample(key), key)
+            return took(studio, load_sample(key), key, before=state["page"])
         except LdsrError as error:
             return refused(state, str(error))
 

@@ -15,7 +15,7 @@ from ldsr.web import flows, knobs, map_flows
 from ldsr.web.links import asks_for_refinement, from_query, scene_of
 from ldsr.web.pictures import Shown
 from ldsr.web.studio import Studio
-from ldsr.web.views import status, viewer_value
+from ldsr.web.views import status
 
 
 async def open_page(
@@ -42,7 +42,7 @@ async def open_page(
     if ready is None:
         shown = Shown(await asyncio.to_thread(load_sample, sample), sample=sample)
         ready = studio.keep(shown), shown
-    state = flows.EMPTY | {"shown": ready[0], "viewer": viewer_value(*ready), "sample": sample}
+    state = flows.EMPTY | flows.put(studio, *ready, state["page"]) | {"sample": sample}
     line = status("idle", flows.READY) if ready[1].result is None else status("done", flows.EARLIER)
     yield [*flows.screen(state, status("error", error) if error else line), *rest]
     keep = [gr.skip()] * len(rest)
@@ -115,6 +115,6 @@ async def _watch_first(
         message = job.message or "The first sample was not computed."
         yield flows.screen(state, status("error", message))
         return
-    state = state | {"shown": done[0], "viewer": viewer_value(*done)}
+    state = state | flows.put(studio, *done, state["page"])
     seconds = time.monotonic() - job.started
     yield flows.screen(state, status("done", "The first sample is super-resolved.", clock=seconds))

@@ -4,7 +4,7 @@ Each is a constant template with a script; all that changes is one JSON value.
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -15,6 +15,9 @@ from ldsr.semantics.vocabulary import VOCABULARY
 from ldsr.web import tags
 from ldsr.web.theme import asset
 from ldsr.web.views import status
+
+VIEWER = ("viewer.js", "trust.js", "times.js", "facts.js")
+"""Scripts of the viewer, joined in this order; they share one scope."""
 
 
 def header(weights: str, device: str) -> gr.HTML:
@@ -98,14 +101,20 @@ def tag_editor(source: str) -> gr.HTML:
     )
 
 
-def viewer() -> gr.HTML:
-    """Input, base and refined, overlays, facts, downloads; its value: `views.viewer_value`."""
+def viewer(timed: Callable[[Any], dict[str, Any]]) -> gr.HTML:
+    """Input, base and refined, overlays, facts, downloads; its value: `views.viewer_value`.
+
+    Args:
+        timed: what the browser tells its times to, and asks for those of the server; its name is
+            that of the function in the page's script.
+    """
     return gr.HTML(
         {"mode": "empty"},
         html_template=asset("viewer.html"),
-        js_on_load="\n".join(asset(name) for name in ("viewer.js", "trust.js", "facts.js")),
+        js_on_load="\n".join(asset(name) for name in VIEWER),
         apply_default_css=False,
         elem_id="viewer",
+        server_functions=[timed],
     )
 
 

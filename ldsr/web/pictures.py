@@ -20,6 +20,7 @@ from ldsr.data.geotiff import write_geotiff
 from ldsr.data.mercator import Bounds, to_mercator
 from ldsr.data.patch import Patch
 from ldsr.result import SCALE, SuperResolution, Uncertainty
+from ldsr.web.page_times import Drawing
 
 PICTURES = ("input", "base", "refined")
 COMPOSITES = {"true": render.true_colour, "false": render.false_colour}
@@ -44,6 +45,7 @@ class Shown:
         sensitivity: what `Pipeline.prompt_sensitivity` measured, or None.
         samples: each sample drawn, as PNG by composite, the result itself first; () without any.
         map_page: the result on a map once it was asked for (`ldsr.web.result_map`), or None.
+        drawing: when its pictures were drawn, by PICTURE-COMPOSITE and overlay-OVERLAY.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Shown:
         self.sensitivity: Any = None
         self.samples: Sequence[Mapping[str, bytes]] = ()
         self.map_page: bytes | None = None
+        self.drawing = Drawing()
         self.stretch = render.stretch_of(patch)
         self.png = functools.cache(self._png)
 
@@ -174,14 +177,16 @@ class Shown:
         return (self.result.base if picture == "base" else self.result.sr).reflectance
 
     def _png(self, picture: str, composite: str) -> bytes:
-        return self.draw(self.reflectance(picture), composite)
+        with self.drawing(f"{picture}-{composite}"):
+            return self.draw(self.reflectance(picture), composite)
 
     def overlay_png(self, overlay: str) -> bytes:
         """Draw one of `overlays` as PNG, in the colours of `render.HEAT` or `render.CLASSES`."""
-        if overlay == "scl":
-            return render.encode_png(render.classes(self.patch.scl, SCALE))
-        values, top = self.heat_values(overlay)
-        return render.encode_png(render.heat(values, top, valid=self.result.sr.valid))
+        with self.drawing(f"overlay-{overlay}"):
+            if overlay == "scl":
+                return render.encode_png(render.classes(self.patch.scl, SCALE))
+            values, top = self.heat_values(overlay)
+            return render.encode_png(render.heat(values, top, valid=self.result.sr.valid))
 
     @functools.cached_property
     def on_ground(self) -> tuple[bytes, Bounds]:
@@ -197,9 +202,17 @@ class Shown:
             path = Path(folder) / "sr.tif"
             return write_geotiff(self.result, path, picture=which).read_bytes()
 
-    def sheet(self) -> bytes:
-        """The run sheet as indented JSON."""
-        return json.dumps(self.result.run_sheet(), indent=2).encode()
+    def sheet(self, page_seconds: Mapping[str, float] | None = None) -> bytes:
+        """The run sheet as indented JSON.
+
+        Args:
+            page_seconds: what the page itself took (`ldsr.web.page_times`), where that is known.
+        """
+        sheet = self.result.run_sheet()
+        if page_seconds:
+            rounded = {name: round(value, 3) for name, value in page_seconds.items()}
+            sheet |= {"page_seconds": rounded}
+        return json.dumps(sheet, indent=2).encode()
 
 
 class Frames:

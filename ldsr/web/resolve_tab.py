@@ -11,7 +11,7 @@ import gradio as gr
 from ldsr.data.samples import load_sample
 from ldsr.errors import LdsrError
 from ldsr.settings import Settings
-from ldsr.web import flows, knobs, opening, parts, tags
+from ldsr.web import flows, knobs, opening, parts, tags, time_views
 from ldsr.web.flows import EMPTY, screen
 from ldsr.web.input_tabs import build_inputs, connect_inputs
 from ldsr.web.studio import Studio
@@ -29,11 +29,15 @@ def build_resolve(studio: Studio, page: gr.Blocks) -> Widgets:
     Returns:
         Its components; the state among them is the visitor's, for other tabs to read.
     """
+
+    def timed(ask: Any) -> dict[str, Any]:
+        return time_views.answer(studio, ask)
+
     with gr.Row(elem_id="resolve", equal_height=False):
         with gr.Column(scale=0, min_width=300, elem_id="controls"):
             controls = _controls(studio)
         with gr.Column(scale=1, min_width=300, elem_id="output"):
-            line, viewer = parts.status_line(), parts.viewer()
+            line, viewer = parts.status_line(), parts.viewer(timed)
     widgets = Widgets(state=gr.State(dict(EMPTY)), status=line, viewer=viewer, **controls)
     connect_inputs(studio, widgets, page)
     _connect_tags(studio, widgets)

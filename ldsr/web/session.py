@@ -87,6 +87,7 @@ class Job:
         sampled: when the newest sample came, as `time.monotonic`.
         result: what the pipeline gave, when done.
         message: one sentence, when failed.
+        worked: seconds that the work took, when done.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Job:
         self.previews: dict[str, int] = {}
         self.result: Any = None
         self.message = ""
+        self.worked: float | None = None
         self.created = time.monotonic()
         self.started = self.sampled = self.created
         self.frames = frames
@@ -149,6 +151,7 @@ class Job:
             self.started = self.sampled = time.monotonic()
             self.state = "running"
             self.result = self._pipeline(self.patch, self.settings, self._on_step)
+            self.worked = time.monotonic() - self.started
             self.state = "done"
         except Cancelled:
             self.state = "cancelled"

@@ -15,6 +15,7 @@ from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError
 from ldsr.result import SuperResolution
 from ldsr.settings import BASES, PRESETS, Settings
+from ldsr.web.page_times import PageTimes
 from ldsr.web.pictures import Frames, Shown
 from ldsr.web.session import Job, Line, Store
 
@@ -95,6 +96,28 @@ class Studio:
     def keep_small(self, item: Any) -> str:
         """Keep something of a few kilobytes, such as a scene in somebody's list."""
         return self.store.put(item, 4096)
+
+    def hand_over(self, key: str, shown: Shown, before: str | None) -> tuple[str, PageTimes]:
+        """Begin to measure what the page takes for a result that goes to one person.
+
+        Args:
+            key: id of the result.
+            shown: the result.
+            before: id of what was measured for the result on their screen until now, or None.
+
+        Returns:
+            Id of what is measured, and what is measured.
+        """
+        earlier = self.page_times(before)
+        if earlier is not None:
+            earlier.over = True
+        times = PageTimes(key, shown.drawing)
+        return self.keep_small(times), times
+
+    def page_times(self, page: Any) -> PageTimes | None:
+        """What was measured under an id, or None when it is gone."""
+        found = self.store.get(page) if isinstance(page, str) else None
+        return found if isinstance(found, PageTimes) else None
 
     def patch(self, key: str | None) -> Patch | None:
         """The input under an id, or None when it is gone."""

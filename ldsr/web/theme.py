@@ -11,7 +11,15 @@ import gradio as gr  # noqa: E402
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets" / "web"
 TITLE = "LDSR Studio"
-STYLES = ("studio.css", "trust.css", "map.css", "compare.css", "evaluate.css", "study.css")
+STYLES = (
+    "studio.css",
+    "times.css",
+    "trust.css",
+    "map.css",
+    "compare.css",
+    "evaluate.css",
+    "study.css",
+)
 """Our style sheets, joined in this order."""
 MAX_UPLOAD = 200 * 2**20
 """Bytes of one uploaded file."""

@@ -10,8 +10,10 @@ from ldsr.result import SCALE
 from ldsr.settings import Settings
 from ldsr.web import facts, trust
 from ldsr.web.links import share_query
+from ldsr.web.page_times import PageTimes
 from ldsr.web.pictures import COMPOSITES, Shown
 from ldsr.web.session import Job
+from ldsr.web.time_views import times_value
 
 PARTS = {
     "regress": "Base: first estimate",
@@ -75,13 +77,20 @@ TELLING_BASE = "ldsr"
 NOT_TELLING = " On this base it is open nearly everywhere and does not rank where refining helps."
 
 
-def viewer_value(key: str, shown: Shown, *, input_only: bool = False) -> dict[str, Any]:
+def viewer_value(
+    key: str,
+    shown: Shown,
+    *,
+    input_only: bool = False,
+    page: tuple[str, PageTimes] | None = None,
+) -> dict[str, Any]:
     """Describe an input, or a finished run, for the viewer on the page.
 
     Args:
         key: the id under which `shown` is kept.
         shown: what to show.
         input_only: leave the result out.
+        page: what the page measures of the result for this person, and its id before it.
     """
     height, width = shown.patch.size
     input_only = input_only or shown.result is None
@@ -100,6 +109,7 @@ def viewer_value(key: str, shown: Shown, *, input_only: bool = False) -> dict[st
         "warning": facts.warning(shown.patch),
         "map": {"url": None, "why": NO_RESULT if shown.patch.crs else NO_PLACE},
         "chips": facts.input_chips(shown.patch),
+        "times": None,
         "provenance": facts.provenance(shown.patch),
         "links": None,
         "share": None,
@@ -109,10 +119,12 @@ def viewer_value(key: str, shown: Shown, *, input_only: bool = False) -> dict[st
     }
     if input_only:
         return value
+    page_id, measured = page or (None, None)
     return value | {
         "map": {"url": f"{_stem(key, shown)}_map.html" if shown.has_map else None, "why": NO_PLACE},
         "chips": facts.result_chips(shown.result),
-        "links": _links(key, shown),
+        "times": times_value(shown.result, measured, page_id),
+        "links": _links(key, shown, page_id),
         "share": share_query(shown.result.settings, shown.sample, shown.patch),
         "sensitivity": {
             "can": shown.refined and shown.result.tags is not None and shown.sensitivity is None,
@@ -269,7 +281,7 @@ def _scale(top: float) -> dict[str, Any]:
     return {"ticks": ticks, "colours": list(render.HEAT)}
 
 
-def _links(key: str, shown: Shown) -> dict[str, Any]:
+def _links(key: str, shown: Shown, page_id: str | None) -> dict[str, Any]:
     stem = _stem(key, shown)
     pngs = {
         picture: {name: f"{stem}_{picture}_{name}_colour.png" for name in COMPOSITES}
@@ -278,7 +290,8 @@ def _links(key: str, shown: Shown) -> dict[str, Any]:
     files = {name: f"{stem}_{name}.tif" for name in shown.files}
     if shown.has_map:
         files["map"] = f"{stem}_map.html?download=1"
-    return files | {"json": f"{stem}_run.json", "png": pngs}
+    sheet = f"{stem}_run.json" + (f"?page={page_id}" if page_id else "")
+    return files | {"json": sheet, "png": pngs}
 
 
 def _stem(key: str, shown: Shown) -> str:
