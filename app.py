@@ -62,9 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not _is_free(host, port):
         return _sorry(f"{host}:{port} cannot be used (is it in use?); choose another --port")
     from ldsr.errors import LdsrError
+    from ldsr.machine import machine_choices
 
     try:
-        model, begin = open_model(options.weights, options.device)
+        model, begin = open_model(options.weights, **machine_choices(options))
         page, launch = build_app(model)
     except LdsrError as error:
         return _sorry(str(error))
@@ -76,28 +77,37 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def open_model(weights: str, device: str) -> tuple[Any, Callable[[], None]]:
+def open_model(
+    weights: str, device: str, *, compiled: bool = False, half: bool | None = None
+) -> tuple[Any, Callable[[], None]]:
     """The model, and what to call once the page is up: on a CPU it is read only then.
 
+    Where half precision is asked for it is read at once: only torch knows what the processor can.
+
     Raises:
-        WeightsError: weights that are missing or damaged, or a device that is not there.
+        WeightsError: weights that are missing or damaged, a device that is not there, or half
+            precision where it would be emulated.
     """
     from ldsr.web.late_model import LateModel, may_wait
 
-    if may_wait(device):
-        model = LateModel(weights)
+    if may_wait(device) and not half:
+        model = LateModel(weights, compiled=compiled, half=half)
         return model, model.begin
+    from ldsr.machine import limit_threads
     from ldsr.pipeline import Pipeline
 
-    return Pipeline.load(weights, device=device), lambda: None
+    limit_threads()
+    return Pipeline.load(weights, device=device, compiled=compiled, half=half), lambda: None
 
 
 def _parser() -> argparse.ArgumentParser:
+    from ldsr.machine import add_machine_options
+
     parser = argparse.ArgumentParser(prog="app.py", description="Sentinel-2 super-resolution.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--weights", default="mini", help="see `python -m ldsr weights list`")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    add_machine_options(parser)
     parser.add_argument("--share", action="store_true", help="open a public gradio.live link")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask for this name and password")
     return parser

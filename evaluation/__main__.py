@@ -24,6 +24,7 @@ from evaluation.summary import BRIEF, SCORES, read_scores, summarise, to_markdow
 from ldsr.calibration import FILE
 from ldsr.data.reader import read_patch
 from ldsr.errors import LdsrError, MetricError
+from ldsr.machine import limit_threads
 from ldsr.manifest import ASSETS
 from ldsr.pipeline import Pipeline
 from ldsr.settings import MAX_SAMPLES, PRESETS
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(given)
     try:
+        limit_threads()
         if options.files:
             if len(options.files) not in (2, 3):
                 raise MetricError(f"{len(options.files)} files; expected LR SR, or LR SR HR.")

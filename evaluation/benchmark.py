@@ -16,6 +16,7 @@ import numpy as np
 from ldsr.data.patch import Patch
 from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError
+from ldsr.machine import add_machine_options, limit_threads, machine_choices
 from ldsr.pipeline import Pipeline
 from ldsr.settings import PRESETS, Settings
 
@@ -29,10 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-refine", action="store_true", help="stage 1 alone")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--weights", default="mini")
-    parser.add_argument("--device", default="auto")
+    add_machine_options(parser)
     options = parser.parse_args(arguments)
     try:
-        pipeline = Pipeline.load(options.weights, device=options.device)
+        limit_threads()
+        pipeline = Pipeline.load(options.weights, **machine_choices(options))
         for size in sorted(options.sizes):
             for preset in options.presets:
                 best = fastest(pipeline, make_patch(size), make_settings(preset, options), options)

@@ -17,6 +17,7 @@ import torch
 from evaluation.fidelity import border_of
 from evaluation.pairs import Case
 from ldsr import calibration
+from ldsr.device import without_gradients
 from ldsr.errors import MetricError
 from ldsr.pipeline import Pipeline
 from ldsr.result import LEVELS, Calibration
@@ -125,7 +126,7 @@ def _in_order(name: str) -> list:
     return [int(part) if part.isdigit() else part for part in parts]
 
 
-@torch.inference_mode()
+@without_gradients
 def draw(
     pipeline: Pipeline, case: Case, settings: Settings, samples: int
 ) -> tuple[Ensemble, Origin]:

@@ -29,10 +29,11 @@ from ldsr.consistency import back_project
 from ldsr.device import bfloat16_where_fast, choose_device
 from ldsr.errors import LdsrError, MetricError
 from ldsr.loading import Loaded, load_weights
+from ldsr.machine import limit_threads
 from ldsr.models.geometry import MINI
-from ldsr.sampling.cache import FORMS, MAX_HITS, FirstBlockCache
+from ldsr.sampling.cache import MAX_HITS, FirstBlockCache
 from ldsr.sampling.noise import make_generators
-from ldsr.settings import SAMPLERS, Settings
+from ldsr.settings import SAMPLERS, SKIP_FORMS, Settings
 
 STEPS = (2, 4, 8, 16, 25, 50)
 """Of the runs without a cache."""
@@ -66,7 +67,7 @@ def make_settings(
     steps: Sequence[int] = STEPS,
     cached_steps: Sequence[int] = CACHED_STEPS,
     thresholds: Sequence[float] = THRESHOLDS,
-    forms: Sequence[str] = FORMS,
+    forms: Sequence[str] = SKIP_FORMS,
 ) -> list[Settings]:
     """All settings of the study: the reference, fewer steps, and caches.
 
@@ -223,6 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "The figure needs matplotlib: pip install -r tests/requirements.txt, or leave out "
                 "--out."
             )
+        limit_threads()
         device = choose_device(options.device)
         pairs = load_pairs(options.pairs)[:: options.every]
         runs = make_settings(
@@ -267,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=int, default=1, help="take every n-th tile")
     parser.add_argument("--cached-steps", type=int, nargs="+", default=CACHED_STEPS)
     parser.add_argument("--thresholds", type=float, nargs="+", default=THRESHOLDS)
-    parser.add_argument("--forms", nargs="+", default=FORMS, choices=FORMS)
+    parser.add_argument("--forms", nargs="+", default=SKIP_FORMS, choices=SKIP_FORMS)
     parser.add_argument("--max-hits", type=int, default=MAX_HITS)
     parser.add_argument("--batch", type=int, default=23, help="tiles at once")
     parser.add_argument("--device", default="auto")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ldsr.errors import LdsrError
+from ldsr.machine import add_machine_options, limit_threads, machine_choices
 from ldsr.settings import BASES, CONSISTENCIES, SAMPLERS, SKIP_FORMS, Settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     """Super-resolve each input; every result is written before the next is begun."""
     names = (field.name for field in dataclasses.fields(Settings))
     settings = Settings(**{name: getattr(options, name) for name in names})
+    choices = machine_choices(options)
     _make_folder(options.out)
     # torch is loaded only once the cheap checks have passed
     from ldsr.data.reader import read_patch
@@ -45,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
     for path in options.inputs:
         try:
             patch = read_patch(path, bands=bands, scale=options.scale)
-            pipeline = pipeline or Pipeline.load(options.weights, device=options.device)
+            if pipeline is None:
+                limit_threads()
+                pipeline = Pipeline.load(options.weights, **choices)
             result = pipeline(patch, settings)
             written = _write(result, path, options)
             print(f"{path} -> {written}")
@@ -226,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("inputs", nargs="+", type=Path, metavar="INPUT")
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
     command.add_argument("--weights", default="mini")
-    command.add_argument("--device", default="auto")
+    add_machine_options(command)
     _add_settings(command)
     command.add_argument(
         "--bands", metavar="B04,B03,B02,B08", help="order of the bands in the file"

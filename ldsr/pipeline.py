@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import torch
+from torch import nn
 
+from ldsr.compiling import Compiler, make_compiler
 from ldsr.data.patch import Patch
-from ldsr.device import choose_device
+from ldsr.device import choose_device, choose_half, keep_half, without_gradients
 from ldsr.errors import PatchError, WeightsError
 from ldsr.loading import Loaded, Part, Parts, load_weights
 from ldsr.result import SCALE, PromptSensitivity, SuperResolution
@@ -29,33 +31,60 @@ class Pipeline:
         loaded: the model.
         device: where it is.
         parts: networks beside it; by default those that ship, read when they are needed.
+        half: see `load`.
+        compiler: what compiles the networks; by default nothing does.
     """
 
     def __init__(
-        self, name: str, loaded: Loaded, device: torch.device, *, parts: Parts | None = None
+        self,
+        name: str,
+        loaded: Loaded,
+        device: torch.device,
+        *,
+        parts: Parts | None = None,
+        half: bool | None = None,
+        compiler: Compiler | None = None,
     ) -> None:
         self.name = name
         self.sha256 = loaded.sha256
         self.device = str(device)
+        self.half = half
+        self.compiler = compiler or Compiler(backend=None)
         self.temperature = loaded.temperature
         self.loaded = loaded
         self._place = device
         self._parts = parts or Parts(device)
         self._mini: Loaded | None = loaded if loaded.model.regression is not None else None
+        self._prepare(loaded.model)
 
     @classmethod
-    def load(cls, weights: str = "mini", *, device: str = "auto") -> "Pipeline":
+    def load(
+        cls,
+        weights: str = "mini",
+        *,
+        device: str = "auto",
+        compiled: bool = False,
+        half: bool | None = None,
+    ) -> "Pipeline":
         """Load weights by name.
 
         Args:
             weights: the name of a model in `ldsr.WEIGHTS`.
             device: "auto" (cuda if there is one, else cpu), "cpu", "cuda" or "cuda:N".
+            compiled: compile the networks when they are first called, minutes for the first and
+                the second size of patch; kept in $LDSR_HOME/compiled. Meant for GPUs. Where it
+                fails the networks run as they are, after one warning.
+            half: bfloat16 for all networks (True) or for none (False); by default for ours where
+                the device computes in it, while LDSR-S2 is computed as published, in float32.
 
         Raises:
-            WeightsError: weights that are missing or do not fit, or a device that is not there.
+            WeightsError: weights that are missing or do not fit, a device that is not there, or
+                half precision asked for where it would be emulated.
         """
         place = choose_device(device)
-        return cls(weights, load_weights(weights, place), place)
+        half = choose_half(half, place)
+        compiler = make_compiler() if compiled else None
+        return cls(weights, load_weights(weights, place), place, half=half, compiler=compiler)
 
     @property
     def can_refine(self) -> bool:
@@ -68,7 +97,7 @@ class Pipeline:
         own = ("ldsr", "bicubic")
         return tuple(base for base in BASES if base in own or base in self._parts)
 
-    @torch.inference_mode()
+    @without_gradients
     def __call__(
         self, patch: Patch, settings: Settings | None = None, on_step: OnStep | None = None
     ) -> SuperResolution:
@@ -91,7 +120,7 @@ class Pipeline:
         sr = run.refined(base) if run.settings.refine else base
         return run.result(base, sr, estimate(run, base, sr) if run.settings.samples else None)
 
-    @torch.inference_mode()
+    @without_gradients
     def refine(
         self,
         patch: Patch,
@@ -123,7 +152,7 @@ class Pipeline:
         sr = run.refined(given)
         return run.result(given, sr, estimate(run, given, sr) if run.settings.samples else None)
 
-    @torch.inference_mode()
+    @without_gradients
     def sample(
         self,
         result: SuperResolution,
@@ -165,7 +194,7 @@ class Pipeline:
         """
         return sources.find_tags(semantics, patch)
 
-    @torch.inference_mode()
+    @without_gradients
     def prompt_sensitivity(
         self, result: SuperResolution, on_step: OnStep | None = None
     ) -> PromptSensitivity:
@@ -199,10 +228,19 @@ class Pipeline:
         """Give a network that works beside the model, or say what it would have been for."""
         if role not in self._parts:
             raise WeightsError(f"The weights {self.name!r} come without {wish}.")
-        return self._parts[role]
+        part = self._parts[role]
+        self._prepare(part.network)
+        return part
 
     def mini(self) -> Loaded:
         """The mini model, in whose latent language stage 2 works."""
         if self._mini is None:
             self._mini = load_weights("mini", self._place)
+            self._prepare(self._mini.model)
         return self._mini
+
+    def _prepare(self, network: nn.Module) -> None:
+        """Have a network computed as this pipeline was asked to; more than once changes nothing."""
+        if self.half:
+            keep_half(network)
+        self.compiler.prepare(network)

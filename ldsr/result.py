@@ -23,12 +23,16 @@ class StageFigures:
         steps_skipped: those that used deep features of an earlier one again.
         residual_before: RMSE in reflectance between the input and D(result) before back-projection.
         residual_after: the same afterwards.
+        precision: of its networks, "float32" or "bfloat16".
+        compiled: whether all of its networks ran compiled.
     """
 
     steps_computed: int
     steps_skipped: int
     residual_before: float
     residual_after: float
+    precision: str = "float32"
+    compiled: bool = False
 
 
 DARK = 0.02

@@ -1,8 +1,9 @@
 """One run from numpy to torch and back: what it works on, what it counts, what it times."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from ldsr import bases, stages
 from ldsr.consistency import back_project, back_project_bounded, degrade
 from ldsr.data.patch import Patch
 from ldsr.device import Clock, bfloat16_where_fast
-from ldsr.loading import Loaded, Part
+from ldsr.equipment import Equipment, Tags
+from ldsr.loading import Part
 from ldsr.models.fusion import gate
 from ldsr.models.latent_sr import LatentSR, Prepared
 from ldsr.result import StageFigures, SuperResolution, Uncertainty
-from ldsr.sampling.cache import FirstBlockCache
+from ldsr.sampling.cache import FirstBlockCache, cache_for
 from ldsr.sampling.noise import make_generators
 from ldsr.semantics.vocabulary import to_vector
 from ldsr.settings import FIXED, Settings
@@ -30,26 +32,6 @@ BASE_TOLERANCE = 7e-5
 
 Estimate = TypeVar("Estimate")
 """What a stage gives after each step: a latent, or what draws a picture."""
-Tags = tuple[Mapping[str, float] | None, str]
-"""Tags with their probabilities, and where they come from."""
-
-
-class Equipment(Protocol):
-    """What of a `ldsr.pipeline.Pipeline` a run works with."""
-
-    name: str
-    sha256: str
-    device: str
-    loaded: Loaded
-
-    def mini(self) -> Loaded:
-        """The mini model."""
-
-    def part(self, role: str, wish: str) -> Part:
-        """A network beside the model."""
-
-    def find_tags(self, patch: Patch, semantics: str) -> Tags:
-        """Tags of a patch."""
 
 
 class Run:
@@ -84,6 +66,7 @@ class Run:
         self.valid = torch.from_numpy(patch.valid)[None, None].to(equipment.device)
         self.files: dict[str, str] = {}
         self.figures: dict[str, StageFigures] = {}
+        self._computed: dict[str, dict[str, str | bool]] = {}
         self.detail: np.ndarray | None = None
         self.samples = range(1)
         self._fixed: Tensor | None = None
@@ -139,10 +122,10 @@ class Run:
         """Stage 2: each base with bounded detail, reflectance [N, 4, 4H, 4W], back-projected."""
         refiner = self._use("refiner", "a second stage")
         mini = self.equipment.mini()
-        caches = (self._cache(), self._cache())
+        caches = tuple(self._cache(self.settings.refine_steps) for _ in range(2))
         if self._base_is_input is None:
             self._base_is_input = self._residual(base) <= TOLERANCE
-        with self._precision():
+        with self._computing("refine"):
             with self.clock("refine encode"):
                 self.report(Step("refine encode", 1, 1))
                 anchor = self._look_at(base)
@@ -219,9 +202,8 @@ class Run:
         )
 
     def _latent_base(self) -> tuple[Tensor, tuple[int, int]]:
-        loaded, cache = self.equipment.loaded, self._cache()
-        # LDSR-S2 is computed as published, in float32
-        with self._precision(fast=loaded.model.regression is not None):
+        loaded, cache = self.equipment.loaded, self._cache(self.settings.steps)
+        with self._computing("base", published=loaded.model.regression is None):
             with self.clock("regress"):
                 self.report(Step("regress", 1, 1))
                 prepared = self._prepare("model", loaded.model).expand(len(self.samples))
@@ -246,7 +228,7 @@ class Run:
 
     def _sr3_base(self) -> tuple[Tensor, tuple[int, int]]:
         network = self._use("sr3", "the base sr3; choose another").network
-        with self._precision(), self.clock("denoise"):
+        with self._computing("base"), self.clock("denoise"):
             picture = bases.sr3_stage(
                 network,
                 self._inputs(),
@@ -259,7 +241,7 @@ class Run:
 
     def _regression_base(self) -> tuple[Tensor, tuple[int, int]]:
         network = self._use("regression", "the base regression; choose another").network
-        with self._precision(), self.clock("regress"):
+        with self._computing("base"), self.clock("regress"):
             self.report(Step("regress", 1, 1))
             return bases.regression_stage(network, self.lr).float(), (0, 0)
 
@@ -337,6 +319,7 @@ class Run:
             steps_skipped=counts[1],
             residual_before=before,
             residual_after=after,
+            **self._computed.get(stage, {}),
         )
 
     def _residual(self, picture: Tensor) -> float:
@@ -363,8 +346,9 @@ class Run:
         self.files[part.file] = part.sha256
         return part
 
-    def _cache(self) -> FirstBlockCache:
-        return FirstBlockCache(self.settings.skip_threshold, form=self.settings.skip_form)
+    def _cache(self, steps: int) -> FirstBlockCache:
+        settings = self.settings
+        return cache_for(steps, threshold=settings.skip_threshold, form=settings.skip_form)
 
     def _tag_vector(self) -> Tensor | None:
         if self.tags[0] is None:
@@ -385,8 +369,22 @@ class Run:
 
         return on_step
 
-    def _precision(self, *, fast: bool = True) -> torch.autocast:
-        return bfloat16_where_fast(torch.device(self.equipment.device), wanted=fast)
+    @contextlib.contextmanager
+    def _computing(self, stage: str, *, published: bool = False) -> Iterator[None]:
+        """Evaluate a stage's networks, and note in which precision and whether compiled."""
+        place = torch.device(self.equipment.device).type
+        compiler = self.equipment.compiler
+        with compiler.watch() as all_compiled, self._precision(published=published):
+            half = torch.is_autocast_enabled(place)
+            yield
+        precision = "bfloat16" if half else "float32"
+        self._computed[stage] = {"precision": precision, "compiled": all_compiled()}
+
+    def _precision(self, *, published: bool = False) -> torch.autocast:
+        """Half precision as asked for; where nobody said, LDSR-S2 is computed as published."""
+        half = self.equipment.half
+        wanted = not published if half is None else half
+        return bfloat16_where_fast(torch.device(self.equipment.device), wanted=wanted)
 
 
 def _counts(caches: Sequence[FirstBlockCache]) -> tuple[int, int]:

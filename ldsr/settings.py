@@ -40,6 +40,11 @@ class Settings:
             2..32.
         settle: sampling ends early once the map of their spread changes by less than this share
             with a further sample, 0 (never) .. 1.
+        skip_threshold: relative change of a denoiser's first block below which a step uses deep
+            features of an earlier one again, 0 (never) .. 1.
+        skip_form: what it uses again: "residual" (all but the first block), "shallow" (the lower
+            levels; in runs of more than 50 steps all between the first and the last block) or
+            "literal" (the first block's output is the output).
 
     Raises:
         LdsrError: a value out of its range.

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ldsr.blocks import in_blocks
 from ldsr.consistency import SCALE, degrade
+from ldsr.device import return_memory
 from ldsr.models.latent_sr import LatentSR, Prepared
 from ldsr.models.refiner import Reference, Refiner
 from ldsr.sampling.cache import FirstBlockCache
@@ -275,6 +276,7 @@ def prepare(model: LatentSR, lr: Tensor) -> Prepared:
 
 def decode(model: LatentSR, z: Tensor, prepared: Prepared) -> Tensor:
     """Decode a latent to reflectance, block by block where the model is local."""
+    return_memory()  # pictures are the largest tensors of a run
     if prepared.guide is None:
         return model.decode(z, prepared).float()
 

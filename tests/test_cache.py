@@ -5,12 +5,14 @@ import torch
 from torch import Tensor
 
 from ldsr.models.unet import UNet
-from ldsr.sampling.cache import FORMS, MAX_HITS, FirstBlockCache
+from ldsr.sampling.cache import FORMS, MAX_HITS, FirstBlockCache, cache_for
 from ldsr.sampling.ddim import ddim
 from ldsr.sampling.schedule import cosine_schedule, timesteps
 
 SCHEDULE = cosine_schedule()
 STEPS = 12
+INNER = ("shallow", "finest")
+"""Forms that store features from within the network, not what is added to the first block's."""
 KINDS = ("pixel", "group")
 THRESHOLDS = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 
@@ -95,7 +97,7 @@ def feed(cache: FirstBlockCache, changes: list[list[float]]) -> tuple[list[list[
     values = []
     for change in changes:
         at = torch.tensor(change)[:, None, None, None]
-        anchor = None if cache.form == "shallow" else torch.zeros(deep.batch, 1)
+        anchor = None if cache.form in INNER else torch.zeros(deep.batch, 1)
         values.append(cache(at, deep, anchor=anchor).flatten().tolist())
     return values, deep
 
@@ -217,7 +219,7 @@ def test_literal_is_the_head_on_the_first_block(unet: UNet) -> None:
     assert torch.equal(hit, expected)
 
 
-@pytest.mark.parametrize("form", ("residual", "shallow"))
+@pytest.mark.parametrize("form", ("residual", *INNER))
 def test_an_unchanged_input_gives_the_stored_output(unet: UNet, form: str) -> None:
     noise, cond = make_inputs(2)
     extras, t = make_extras(unet, 2), torch.tensor([600, 600])
@@ -262,6 +264,16 @@ def test_consecutive_hits_are_limited() -> None:
     assert default.computed == [2]
 
 
+def test_long_runs_use_more_again_and_for_longer() -> None:
+    """Up to 50 steps a run is what it always was; what a person chose stays chosen."""
+    found = [cache_for(n, threshold=0.1, form="shallow") for n in (3, 50, 51, 100, 1000)]
+    forms = ["shallow", "shallow", "finest", "finest", "finest"]
+    assert [(cache.form, cache.max_hits) for cache in found] == list(
+        zip(forms, [MAX_HITS, MAX_HITS, MAX_HITS, 6, 62], strict=True)
+    )
+    assert cache_for(100, threshold=0.1, form="residual").form == "residual"
+
+
 def test_nothing_and_nan_are_misses() -> None:
     cache = FirstBlockCache(0.5)
     feed(cache, [[0.0, 1.0], [0.0, float("nan")], [0.0, 1.0]])
@@ -272,7 +284,7 @@ def test_nothing_and_nan_are_misses() -> None:
 def test_what_is_stored_is_our_own(form: str) -> None:
     """Whoever overwrites what went in or came out does not change what is stored."""
     cache = FirstBlockCache(0.5, form=form)
-    anchor = None if form == "shallow" else torch.ones(2, 1)
+    anchor = None if form in INNER else torch.ones(2, 1)
     change = torch.ones(2, 1, 1, 1)
     value = cache(change, lambda rows: torch.full((2, 1), 5.0), anchor=anchor)
     change.zero_(), value.zero_()

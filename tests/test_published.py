@@ -30,49 +30,10 @@ from ldsr.models.unet import UNet
 from ldsr.sampling.ddim import ddim
 from ldsr.sampling.noise import draw_noise, make_generators
 from ldsr.sampling.schedule import Schedule, linear_schedule, timesteps
+from tests.benchmarks.peer import oracle_config
 
 SHAPES = json.loads((pathlib.Path(__file__).parent / "data/ldsr_s2_v1_shapes.json").read_text())
 TINY = 32
-
-
-def oracle_config(ae_width: int, unet_width: int) -> types.SimpleNamespace:
-    """Configure the published package; its own widths are 128 and 160."""
-    return types.SimpleNamespace(
-        apply_normalization=False,
-        encode_conditioning=True,
-        first_stage_config={
-            "embed_dim": 4,
-            "double_z": True,
-            "z_channels": 4,
-            "resolution": 512,
-            "in_channels": 4,
-            "out_ch": 4,
-            "ch": ae_width,
-            "ch_mult": [1, 2, 4],
-            "num_res_blocks": 2,
-            "attn_resolutions": [],
-            "dropout": 0.0,
-        },
-        cond_stage_config={
-            "image_size": 64,
-            "in_channels": 8,
-            "out_channels": 4,
-            "model_channels": unet_width,
-            "attention_resolutions": [16, 8],
-            "num_res_blocks": 2,
-            "channel_mult": [1, 2, 2, 4],
-            "num_head_channels": 32,
-        },
-        denoiser_settings=types.SimpleNamespace(
-            timesteps=1000, linear_start=0.0015, linear_end=0.0155
-        ),
-        other=types.SimpleNamespace(
-            concat_mode=True,
-            cond_stage_trainable=False,
-            first_stage_key="image",
-            cond_stage_key="LR_image",
-        ),
-    )
 
 
 def random_value(key: str, shape: list[int], generator: torch.Generator) -> torch.Tensor:

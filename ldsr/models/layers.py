@@ -130,9 +130,11 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     """a b^T of float [M, K] and [N, K].
 
     By oneDNN, which the convolutions are computed by: other than the library behind `torch.matmul`
-    it is at its best on every x86 processor, AMD's too.
+    it is at its best on every x86 processor, AMD's too. `torch.compile` takes no such product of
+    two tensors that are both computed.
     """
-    if a.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+    plain = torch.compiler.is_compiling() or a.dtype != torch.float32
+    if not plain and torch.backends.mkldnn.is_available():
         return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
     return F.linear(a, b)
 

@@ -27,7 +27,8 @@ class BlockCache(Protocol):
 
     Attributes:
         form: "residual" or "literal" (all but the first block is reused or left out), or
-            "shallow" (only the levels below the first are reused).
+            "shallow" (only the levels below the first are reused) or "finest" (all between the
+            first block and the last).
     """
 
     form: str
@@ -58,6 +59,9 @@ class UNet(nn.Module):
         norm: "group" as published, or "pixel".
         upsample: "nearest" as published, or "bilinear".
     """
+
+    PIECES = ("_enter", "_top", "_deep", "_rise", "_last", "_leave")
+    """Methods with nothing but tensors in and out, which together are all that is computed."""
 
     def __init__(
         self,
@@ -147,22 +151,18 @@ class UNet(nn.Module):
             [B, channels_out, h, w].
         """
         height, width = z_t.shape[-2:]
-        embedding = self.time(time_embedding(t, self.channels).to(z_t.dtype))
-        if context is not None:
-            embedding = embedding + context
-        entry = self.conv_in(self.pad(torch.cat([z_t, cond], dim=1)))
-        first = self.down[0]["attention"][0](self.down[0]["blocks"][0](entry, embedding))
+        entry, first, embedding = self._enter(z_t, t, cond, context)
 
         def rest(rows: Tensor | None) -> Tensor:
             return self._after_first(
                 *_pick(rows, entry, first, embedding), _pick_control(rows, control), cache=None
             )
 
-        if cache is None or cache.form == "shallow":
+        if cache is None or cache.form in ("shallow", "finest"):
             h = self._after_first(entry, first, embedding, control, cache=cache)
         else:
             h = cache(first - entry, rest, anchor=first)
-        return self.conv_out(activate(self.norm_out(h)))[..., :height, :width]
+        return self._leave(h)[..., :height, :width]
 
     def pad(self, x: Tensor) -> Tensor:
         """Repeat the last row and column until every level has a whole size."""
@@ -180,19 +180,47 @@ class UNet(nn.Module):
         *,
         cache: BlockCache | None,
     ) -> Tensor:
-        """All between the first block and the head; the deeper levels through the cache."""
+        """All between the first block and the head; what is deep goes through the cache."""
+
+        def before_last(rows: Tensor | None, cache: BlockCache | None = None) -> Tensor:
+            at_entry, at_first, time = _pick(rows, entry, first, embedding)
+            picked = _pick_control(rows, control)
+            h, skips = self._top(at_entry, at_first, time, picked)
+
+            def deep(rows: Tensor | None) -> Tensor:
+                return self._deep(*_pick(rows, h, time), _pick_control(rows, picked))
+
+            low = deep(None) if cache is None else cache(first - entry, deep, anchor=None)
+            return self._rise(low, skips, time)
+
+        if cache is not None and cache.form == "finest":
+            h = cache(first - entry, before_last, anchor=None)
+        else:
+            h = before_last(None, cache)
+        return self._last(h, entry if control is None else entry + control[0], embedding)
+
+    def _enter(
+        self, z_t: Tensor, t: Tensor, cond: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the first block is given, what it gives, and the embedding of the time."""
+        embedding = self.time(time_embedding(t, self.channels).to(z_t.dtype))
+        if context is not None:
+            embedding = embedding + context
+        entry = self.conv_in(self.pad(torch.cat([z_t, cond], dim=1)))
+        first = self.down[0]["attention"][0](self.down[0]["blocks"][0](entry, embedding))
+        return entry, first, embedding
+
+    def _top(
+        self, entry: Tensor, first: Tensor, embedding: Tensor, control: Sequence[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The rest of the first level on the way down, and its skips."""
         h, skips, top = first, [entry, first], self.down[0]
         for block, attention in zip(top["blocks"][1:], top["attention"][1:], strict=True):
             h = attention(block(h, embedding))
             skips.append(h)
         if control is not None:
             skips = [skip + control[0] for skip in skips]
-
-        def deep(rows: Tensor | None) -> Tensor:
-            return self._deep(*_pick(rows, h, embedding), _pick_control(rows, control))
-
-        h = deep(None) if cache is None else cache(first - entry, deep, anchor=None)
-        return self._climb(self.up[-1], h, skips, embedding)
+        return h, skips
 
     def _deep(self, h: Tensor, embedding: Tensor, control: Sequence[Tensor] | None) -> Tensor:
         """The levels below the first, down and up again: [B, width, h, w] to [B, width', h, w]."""
@@ -214,13 +242,26 @@ class UNet(nn.Module):
             h = stage["up"](self._climb(stage, h, skips, embedding))
         return h
 
+    def _rise(self, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
+        """The first level on the way up, but for the last block, whose skip is the first."""
+        return self._climb(self.up[-1], h, skips[1:], embedding)
+
+    def _last(self, h: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
+        """The last block."""
+        top = self.up[-1]
+        h = top["blocks"][-1](torch.cat([h, skip], dim=1), embedding)
+        return top["attention"][-1](h)
+
+    def _leave(self, h: Tensor) -> Tensor:
+        """The head."""
+        return self.conv_out(activate(self.norm_out(h)))
+
     @staticmethod
     def _climb(stage: nn.ModuleDict, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
-        """The blocks of one level on the way up, each with a skip, the last one first."""
-        for block, attention, skip in zip(
-            stage["blocks"], stage["attention"], reversed(skips), strict=True
-        ):
-            h = attention(block(torch.cat([h, skip], dim=1), embedding))
+        """Blocks of one level on the way up, one for each skip, the last one first."""
+        for i, skip in enumerate(reversed(skips)):
+            h = stage["blocks"][i](torch.cat([h, skip], dim=1), embedding)
+            h = stage["attention"][i](h)
         return h
 
 

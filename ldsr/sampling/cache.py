@@ -1,7 +1,8 @@
 """First-block caching: leave out the deep part of a denoiser where its input hardly changed.
 
 Knows the network only as a function that computes some samples of a batch. Sources: ParaAttention
-(the gate), its U-Net port in WaveSpeed ("residual"), DeepCache (Ma et al., 2024; "shallow").
+(the gate), its U-Net port in WaveSpeed ("residual"), DeepCache (Ma et al., 2024; "shallow", and
+"finest", its first branch).
 """
 
 from collections.abc import Callable
@@ -9,9 +10,27 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-FORMS = ("residual", "shallow", "literal")
+FORMS = ("residual", "shallow", "finest", "literal")
 MAX_HITS = 3
 """Consecutive steps of one sample that may be skipped before one is computed again."""
+LONG = 50
+"""Steps up to which a run is short: `cache_for` uses more again in longer ones."""
+
+
+def cache_for(steps: int, *, threshold: float, form: str) -> "FirstBlockCache":
+    """The cache of a run of so many steps.
+
+    The more steps, the less one differs from the next: beyond LONG "shallow" becomes "finest", and
+    one step in 16 may follow another unseen.
+
+    Args:
+        steps: of the sampler.
+        threshold: see `FirstBlockCache`.
+        form: "shallow", "residual" or "literal".
+    """
+    if form == "shallow" and steps > LONG:
+        form = "finest"
+    return FirstBlockCache(threshold, form=form, max_hits=max(MAX_HITS, steps // 16))
 
 
 class FirstBlockCache:
@@ -27,8 +46,8 @@ class FirstBlockCache:
     Args:
         threshold: largest relative change that counts as none; 0 computes everything.
         form: what a hit gives. "residual": the first block's output plus what the rest added to
-            it; "shallow": the features of the deeper levels; "literal": the first block's output
-            itself, the seed paper's h_out = h_1.
+            it; "shallow": the features of the deeper levels; "finest": those before the last block;
+            "literal": the first block's output itself, the seed paper's h_out = h_1.
         max_hits: consecutive hits of a sample, 1 or more.
 
     Attributes:

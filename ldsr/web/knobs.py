@@ -122,8 +122,9 @@ KNOBS = {
     ),
     "skip_form": Knob(
         "What a skipped step reuses",
-        "Residual: all but the first block; shallow: the lower levels; literal: the first block "
-        "alone, the paper's rule, as an ablation.",
+        "Residual: all but the first block; shallow: the lower levels, and beyond 50 steps all but "
+        "the first and the last block; literal: the first block alone, the paper's rule, as an "
+        "ablation.",
         options={"residual": "Residual", "shallow": "Shallow", "literal": "Literal (ablation)"},
     ),
     "samples": Knob(

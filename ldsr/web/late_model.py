@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldsr.data.patch import Patch
+from ldsr.machine import limit_threads
 from ldsr.semantics import sources
 from ldsr.settings import BASES
 from ldsr.weights import WEIGHTS, find_model
@@ -27,6 +28,11 @@ def may_wait(device: str) -> bool:
 class LateModel:
     """A pipeline on the CPU whose files are checked now, and read when `begin` was called.
 
+    Args:
+        name: of the weights.
+        compiled, half: as of `Pipeline.load`; half precision that may not be there does not fit
+            here, since only torch knows.
+
     Attributes:
         name, sha256, device, can_refine, bases: as of the pipeline it will be.
 
@@ -34,9 +40,10 @@ class LateModel:
         WeightsError: unknown weights, or files that are missing or damaged.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, compiled: bool = False, half: bool | None = None) -> None:
         _, self.sha256 = find_model(name)
         self.name, self.device = name, "cpu"
+        self._choices = {"device": "cpu", "compiled": compiled, "half": half}
         here = {entry.role for entry in WEIGHTS.values() if entry.path.is_file()}
         self.can_refine = "refiner" in here
         self.bases = tuple(base for base in BASES if base in ("ldsr", "bicubic") or base in here)
@@ -60,7 +67,8 @@ class LateModel:
             if self._loaded is None:
                 from ldsr.pipeline import Pipeline
 
-                self._loaded = Pipeline.load(self.name, device=self.device)
+                limit_threads()
+                self._loaded = Pipeline.load(self.name, **self._choices)
             return self._loaded
 
     def find_tags(self, patch: Patch, semantics: str) -> tuple[dict[str, float] | None, str]:

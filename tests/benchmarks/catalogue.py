@@ -1,6 +1,6 @@
 """How long four bands and the classification of a 128 x 128 window take over a slow connection.
 
-`python -m tests.benchmark_catalogue [--delay 0.06] [--repeat 5] [--json FILE]`; files of real size
+`python -m tests.benchmarks.catalogue [--delay 0.06] [--repeat 5] [--json FILE]`; files of real size
 (10980 x 10980 pixels, sparse but for the tiles around the window) on this machine, each request
 answered after a delay. Every cold reading is a process of its own with all modules imported.
 """
@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from rasterio.windows import Window, from_bounds
 from ldsr.data.places import Box
 from ldsr.data.scene_reader import read_scene
 from ldsr.data.scenes import group, read_item
+from tests.benchmarks.measure import peak_gb
 from tests.catalogue.scenes import truth_grid
 from tests.catalogue.servers import FileServer, serve_files
 
@@ -88,17 +88,11 @@ def make_item(url: str) -> dict:
     return {"id": "S2B_T32TPS_20260914T101559_L2A", "properties": said, "assets": assets}
 
 
-def peak_mb() -> float:
-    """Largest memory of this process so far, MB."""
-    (line,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    return int(line) / 1024
-
-
 def one_process(way: str, url: str) -> dict:
     """Measure in this process, which has everything imported and has read nothing yet."""
     item, box = make_item(url), window()
     entry = read_item(item, original=True)
-    before, times = peak_mb(), {}
+    before, times = peak_gb(), {}
 
     def timed(name: str, at: Box) -> None:
         (scene,) = group([entry], at, catalogue="own")
@@ -124,14 +118,14 @@ def one_process(way: str, url: str) -> dict:
                 bounds = (box.west, box.south, box.east, box.north)
                 dataset.read(1, window=from_bounds(*bounds, dataset.transform))
         times["rasterio's defaults, one after the other"] = time.perf_counter() - begin
-    return times | {"memory": peak_mb() - before, "peak": peak_mb()}
+    return times | {"memory": 1000 * (peak_gb() - before), "peak": 1000 * peak_gb()}
 
 
 def measure(way: str, files: FileServer) -> dict[str, dict[str, float]]:
     """Run one process; seconds and requests of each way of reading."""
     with tempfile.TemporaryDirectory() as home:
         names = {"LDSR_HOME": home, "LDSR_STAC_URL": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
-        command = [sys.executable, "-m", "tests.benchmark_catalogue", "--way", way]
+        command = [sys.executable, "-m", "tests.benchmarks.catalogue", "--way", way]
         with subprocess.Popen(
             [*command, "--url", files.url],
             env=os.environ | names,

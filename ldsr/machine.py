@@ -1,0 +1,158 @@
+"""What of this machine a process may use, and what its person asked for. Standard library only.
+
+Applied by the entry points (page, command lines), never on import: a program that uses the package
+keeps its own threads.
+"""
+
+import argparse
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ldsr.errors import LdsrError
+
+THREADS_VARIABLE = "LDSR_THREADS"
+COMPILE_VARIABLE = "LDSR_COMPILE"
+FALSE, TRUE = ("", "0", "no", "false", "off"), ("1", "yes", "true", "on")
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """Count the cores this process may keep busy, 1 or more.
+
+    The smallest of the cores it is bound to and of the whole cores within the CPU quota of its
+    control group and those above it (cgroup v2 and v1; `docker --cpus`, Kubernetes' limits).
+
+    Args:
+        root: where `proc` and `sys` lie.
+    """
+    try:
+        bound = len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # not Linux
+        bound = os.cpu_count() or 1
+    return max(1, min([bound, *(math.floor(share) for share in _quotas(root))]))
+
+
+def asked_threads() -> int | None:
+    """The threads a person asks for by $LDSR_THREADS, or None.
+
+    Raises:
+        LdsrError: something else than a whole number of 1 or more.
+    """
+    text = os.environ.get(THREADS_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
+        raise LdsrError(f"{THREADS_VARIABLE} is {text!r}; expected a whole number of 1 or more.")
+    return int(text)
+
+
+def limit_threads() -> int:
+    """Let torch compute with as many threads as `asked_threads`, else no more than `usable_cores`.
+
+    With OMP_NUM_THREADS set, and LDSR_THREADS not, nothing is changed. Torch's second pool, between
+    operators, is left alone: it starts no thread before it is used, and nothing here uses it.
+
+    Returns:
+        Threads torch computes with.
+
+    Raises:
+        LdsrError: see `asked_threads`.
+    """
+    asked = asked_threads()
+    import torch
+
+    if asked is not None:
+        torch.set_num_threads(asked)
+    elif "OMP_NUM_THREADS" not in os.environ:
+        # torch itself knows the physical cores, but no quota
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+    return torch.get_num_threads()
+
+
+def compile_asked() -> bool:
+    """Whether $LDSR_COMPILE asks for compiled networks.
+
+    Raises:
+        LdsrError: neither a yes nor a no.
+    """
+    text = os.environ.get(COMPILE_VARIABLE, "").strip().lower()
+    if text not in FALSE + TRUE:
+        raise LdsrError(f"{COMPILE_VARIABLE} is {text!r}; expected 1 or 0.")
+    return text in TRUE
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """Add --device, --compile and --half; what they mean is said by `Pipeline.load`."""
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--compile",
+        dest="compiled",
+        action="store_true",
+        help="compile the networks (for GPUs; minutes at the first run, kept for the next start)",
+    )
+    parser.add_argument(
+        "--half",
+        action=argparse.BooleanOptionalAction,
+        help="bfloat16 for everything, or with --no-half for nothing; "
+        "by default for our networks where the processor has it, not for LDSR-S2",
+    )
+
+
+def machine_choices(options: argparse.Namespace) -> dict[str, object]:
+    """What `Pipeline.load` is to be told of the options, the environment included.
+
+    Raises:
+        LdsrError: environment variables that say nothing sensible.
+    """
+    asked_threads()
+    return {
+        "device": options.device,
+        "compiled": options.compiled or compile_asked(),
+        "half": options.half,
+    }
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Cores' worth of time that control groups allow, each limit that is set."""
+    lines = _read(root / "proc" / "self" / "cgroup").splitlines()
+    mounts = root / "sys" / "fs" / "cgroup"
+    for number, controllers, path in (line.split(":", 2) for line in lines if line.count(":") > 1):
+        if number == "0" and not controllers:
+            places = (mounts, mounts / "unified")
+        elif "cpu" in controllers.split(","):
+            places = tuple(mounts / name for name in (controllers, "cpu", "cpu,cpuacct"))
+        else:
+            continue
+        for place in places:
+            # within a container the path may be the host's: then only its last parents are here
+            for folder in _upwards(place, path):
+                yield from _quota(folder)
+
+
+def _upwards(mount: Path, path: str) -> Iterator[Path]:
+    """A group's folder and all above it, up to where the groups are mounted."""
+    parts = [part for part in path.split("/") if part not in ("", "..")]
+    for count in range(len(parts), -1, -1):
+        yield mount.joinpath(*parts[:count])
+
+
+def _quota(folder: Path) -> Iterator[float]:
+    """The quota of one group in cores, if it has one."""
+    both = _read(folder / "cpu.max").split()
+    if not both:
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        both = [text for name in names if (text := _read(folder / name).strip())]
+    try:
+        quota, period = map(float, both)
+    except ValueError:  # "max 100000", or no such files
+        return
+    if quota > 0 and period > 0:
+        yield quota / period
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
