@@ -1,4 +1,4 @@
-"""Threads: no more than this process may keep busy, unless the person says so."""
+"""Threads and pages: no more than this process may keep busy, unless the person says so."""
 
 import argparse
 import os
@@ -22,6 +22,7 @@ from ldsr.machine import (
 )
 
 ROOT = Path(app.__file__).parent
+PAGES = "THP_MEM_ALLOC_ENABLE"
 
 
 @pytest.fixture
@@ -179,3 +180,20 @@ def test_importing_the_package_leaves_threads_alone() -> None:
         env={**os.environ, "LDSR_THREADS": "1"},
     )
     assert done.stdout.split()[-1] == "3"
+
+
+@pytest.mark.parametrize(("set_before", "found"), [(None, "1"), ("0", "0")])
+def test_huge_pages_are_asked_for_unless_the_person_has_chosen(set_before, found) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != PAGES}
+    if set_before is not None:
+        environment[PAGES] = set_before
+    code = f"import os, ldsr; print(os.environ[{PAGES!r}])"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == found

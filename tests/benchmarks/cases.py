@@ -131,7 +131,7 @@ def _as_it_ships() -> dict[str, Case]:
         "page": Case(make=_from("page", "make_run"), huge_pages=None),
         "mini steps": Case(make=steps(), devices=ASKED),
         "mini steps computed": Case(make=steps(skip_threshold=0.0), devices=ASKED),
-        "mini samples": Case(make=samples, devices=ASKED, most=1),
+        "mini samples": Case(make=samples, devices=ASKED),
     }
 
 

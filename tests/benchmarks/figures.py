@@ -73,7 +73,7 @@ def _against_size(seconds: "Axes", memory: "Axes", points: Points) -> None:
         axes.set_xticks(sides, [str(side) for side in sides])
         axes.set_xlabel("side of the input, px")
         axes.set_ylabel(label)
-        axes.margins(x=0.2, y=0.15)
+        axes.margins(x=0.3, y=0.15)
     seconds.set_yscale("log")
     seconds.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     seconds.yaxis.set_minor_formatter("")
@@ -105,8 +105,8 @@ def _against_samples(axes: "Axes", points: Points) -> None:
     x = [max(point["samples"], 1) for point in points]
     y = [point["seconds"] for point in points]
     if len(points) > 1:
-        axes.plot(x, [y[0] * count for count in x], color=FAINT, linestyle="--")
-        _tell(axes, x[-2], y[0] * x[-2], "as many single runs")
+        axes.plot(x, [y[0] * count for count in x], color=FAINT, linewidth=5, alpha=0.5)
+        _tell(axes, x[-2], y[0] * x[-2], "N runs (wide)")
         axes.plot(x, y, marker="o", markersize=4, color=OURS)
         _tell(axes, x[-2], y[-2], "one run of N samples", under=True)
         _tell(axes, x[-1], y[-1], f"{y[-1]:.3g} s")
