@@ -10,6 +10,7 @@ import numpy as np
 import opensr_model.srmodel
 import pytest
 import torch
+from opensr_model.autoencoder.autoencoder import DiagonalGaussianDistribution
 
 from ldsr import compiling
 from ldsr.compiling import Compiler
@@ -263,6 +264,10 @@ def test_ours_is_the_peer(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     state = torch.load(work.folder / "published.ckpt", weights_only=True)["state_dict"]
     assert state["model.diffusion_model.out.2.weight"].any()
     monkeypatch.setattr(opensr_model.srmodel, "assert_tensor_validity", lambda x: (x, (0, 0, 0, 0)))
+    # what the benchmark changes of the package in its own process is put back in this one
+    posterior = DiagonalGaussianDistribution
+    for owner, name in ((posterior, "sample"), (peer.diffusion, "make_ddim_timesteps")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
     two = dataclasses.replace(work, batch=2)
     theirs = peer.make_run(two)()
     assert theirs.shape == (2, 4, 64, 64)
