@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from rasterio.transform import Affine
 
 from ldsr.data.patch import Patch, Source
@@ -15,6 +16,7 @@ from ldsr.render import difference, upsample
 from ldsr.result import LEVELS, Calibration, Place, StageFigures, SuperResolution, Uncertainty
 from ldsr.semantics.vocabulary import contrast, parse_tags
 from ldsr.steps import Enough, Step
+from ldsr.web.studio import Studio
 
 PATIENCE = 30.0
 FOUND = "forest:0.6, water:0.4"
@@ -217,3 +219,12 @@ def make_named_patch() -> Patch:
     values = np.random.default_rng(0).uniform(0.02, 0.4, (4, 16, 20)).astype(np.float32)
     source = Source(name="a b/c<d>.tif")
     return Patch(reflectance=values, valid=np.ones((16, 20), bool), source=source)
+
+
+def one_sample_studio(monkeypatch: pytest.MonkeyPatch, patch: Patch) -> Studio:
+    """A studio with one sample, `patch`, and no first run."""
+    samples = (SimpleNamespace(key="field", name="Field, somewhere"),)
+    for module in ("ldsr.web.studio", "ldsr.web.files", "ldsr.web.opening"):
+        monkeypatch.setattr(f"{module}.list_samples", lambda: samples)
+        monkeypatch.setattr(f"{module}.load_sample", lambda key: patch)
+    return Studio(FakePipeline())

@@ -166,20 +166,21 @@ def test_compiling_is_asked_for_by_option_or_variable(host: Path, monkeypatch) -
         choices()
 
 
+def said_by(code: str, environment: dict[str, str]) -> str:
+    """The last word that a fresh Python prints."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()[-1]
+
+
 def test_importing_the_package_leaves_threads_alone() -> None:
     code = (
         "import torch; torch.set_num_threads(3); import ldsr.pipeline, evaluation.__main__; "
         "print(torch.get_num_threads())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "LDSR_THREADS": "1"},
-    )
-    assert done.stdout.split()[-1] == "3"
+    assert said_by(code, {**os.environ, "LDSR_THREADS": "1"}) == "3"
 
 
 @pytest.mark.parametrize(("set_before", "found"), [(None, "1"), ("0", "0")])
@@ -188,12 +189,4 @@ def test_huge_pages_are_asked_for_unless_the_person_has_chosen(set_before, found
     if set_before is not None:
         environment[PAGES] = set_before
     code = f"import os, ldsr; print(os.environ[{PAGES!r}])"
-    told = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert told.stdout.strip() == found
+    assert said_by(code, environment) == found

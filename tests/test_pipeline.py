@@ -169,6 +169,13 @@ def test_blocks_leave_no_seam(tiny_model: LatentSR) -> None:
         assert torch.allclose(one, other, atol=1e-5)
 
 
+def test_a_long_run_may_skip_more_in_a_row(tiny_pipeline: Pipeline, patch: Patch) -> None:
+    """Where nothing exceeds the threshold every fourth step is computed, of 64 every fifth."""
+    for steps, computed in ((50, 13), (64, 13)):
+        settings = Settings(steps=steps, refine=False, skip_threshold=1.0)
+        assert tiny_pipeline(patch, settings).figures["base"].steps_computed == computed
+
+
 def test_run_sheet_repeats_the_run(tiny_pipeline: Pipeline, patch: Patch) -> None:
     result = tiny_pipeline(patch, Settings(steps=2, seed=11))
     sheet = result.run_sheet()

@@ -18,7 +18,7 @@ from ldsr.web.leaderboard import Board
 from ldsr.web.page_times import Drawing, PageTimes
 from ldsr.web.pictures import Shown
 from ldsr.web.studio import Studio
-from tests.fakes import FakePipeline, collect, make_named_patch
+from tests.fakes import collect, make_named_patch, one_sample_studio
 
 SHORT = Settings(steps=2, refine_steps=2)
 
@@ -51,11 +51,7 @@ def patch() -> Patch:
 
 @pytest.fixture
 def studio(monkeypatch, patch) -> Studio:
-    samples = (SimpleNamespace(key="field", name="Field, somewhere"),)
-    for module in ("ldsr.web.studio", "ldsr.web.files", "ldsr.web.opening"):
-        monkeypatch.setattr(f"{module}.list_samples", lambda: samples)
-        monkeypatch.setattr(f"{module}.load_sample", lambda key: patch)
-    return Studio(FakePipeline())
+    return one_sample_studio(monkeypatch, patch)
 
 
 @pytest.fixture

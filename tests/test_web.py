@@ -1,7 +1,6 @@
 """The page without a browser: the line, runs, what is kept, what is shown, what is refused."""
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +18,7 @@ from tests.fakes import (
     closed_gate,
     collect,
     make_named_patch,
+    one_sample_studio,
     wait_for,
 )
 
@@ -32,12 +32,7 @@ def patch() -> Patch:
 
 @pytest.fixture
 def studio(monkeypatch, patch) -> Studio:
-    """A studio with one sample and no first run."""
-    samples = (SimpleNamespace(key="field", name="Field, somewhere"),)
-    for module in ("ldsr.web.studio", "ldsr.web.files", "ldsr.web.opening"):
-        monkeypatch.setattr(f"{module}.list_samples", lambda: samples)
-        monkeypatch.setattr(f"{module}.load_sample", lambda key: patch)
-    return Studio(FakePipeline())
+    return one_sample_studio(monkeypatch, patch)
 
 
 def finished(studio, patch, settings=None) -> dict:

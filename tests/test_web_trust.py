@@ -28,6 +28,7 @@ from tests.fakes import (
     collect,
     make_named_patch,
     make_uncertainty,
+    one_sample_studio,
     wait_for,
 )
 
@@ -42,11 +43,7 @@ def patch() -> Patch:
 
 @pytest.fixture
 def studio(monkeypatch, patch) -> Studio:
-    samples = (SimpleNamespace(key="field", name="Field, somewhere"),)
-    for module in ("ldsr.web.studio", "ldsr.web.files"):
-        monkeypatch.setattr(f"{module}.list_samples", lambda: samples)
-        monkeypatch.setattr(f"{module}.load_sample", lambda key: patch)
-    return Studio(FakePipeline())
+    return one_sample_studio(monkeypatch, patch)
 
 
 def finished(studio, patch, **settings) -> dict:

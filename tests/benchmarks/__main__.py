@@ -50,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.figures:
             report["sweeps"] = draw(options.figures, report, work, options.threads)
             write(report, options.json)
-    failed = [case for case in found.values() if "error" in case]
-    return int(any(not case["error"].count("not available") for case in failed))
+    errors = [case["error"] for case in found.values() if "error" in case]
+    return int(any("not available" not in error for error in errors))
 
 
 def summarise(found: Mapping[str, dict], work: Work) -> dict[str, Any]:

@@ -94,11 +94,7 @@ def _against_steps(axes: "Axes", points: Points) -> None:
         if len(mine) > 1:
             _tell(axes, x[-2], y[-2], name, under=case == "mini steps")
             _tell(axes, x[-1], y[-1], f"{y[-1]:.3g} s")
-    axes.set_xlabel("DDIM steps of stage 1")
-    axes.set_ylabel("seconds a run")
-    axes.set_ylim(bottom=0)
-    axes.margins(x=0.12, y=0.1)
-    axes.set_title("mini: time against steps", fontsize=10)
+    _label_axes(axes, "DDIM steps of stage 1", "mini: time against steps")
 
 
 def _against_samples(axes: "Axes", points: Points) -> None:
@@ -110,11 +106,15 @@ def _against_samples(axes: "Axes", points: Points) -> None:
         axes.plot(x, y, marker="o", markersize=4, color=OURS)
         _tell(axes, x[-2], y[-2], "one run of N samples", under=True)
         _tell(axes, x[-1], y[-1], f"{y[-1]:.3g} s")
-    axes.set_xlabel("samples N")
+    _label_axes(axes, "samples N", "mini, balanced: time against samples")
+
+
+def _label_axes(axes: "Axes", across: str, title: str) -> None:
+    axes.set_xlabel(across)
     axes.set_ylabel("seconds a run")
     axes.set_ylim(bottom=0)
     axes.margins(x=0.12, y=0.1)
-    axes.set_title("mini, balanced: time against samples", fontsize=10)
+    axes.set_title(title, fontsize=10)
 
 
 def _tell(axes: "Axes", x: float, y: float, text: str, *, under: bool = False) -> None:

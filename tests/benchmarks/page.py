@@ -8,12 +8,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from tests.benchmarks.measure import peak_gb
+from tests.benchmarks.measure import ROOT, peak_gb
 from tests.benchmarks.work import Work
 
-ROOT = Path(__file__).resolve().parents[2]
 PAUSE = 0.02
 """Seconds between two requests."""
 LIMIT = 120.0
