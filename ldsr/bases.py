@@ -15,7 +15,7 @@ from ldsr.consistency import SCALE
 from ldsr.models.regression import Regression
 from ldsr.models.sr3 import SR3
 from ldsr.models.value_range import to_range, to_reflectance
-from ldsr.sampling.noise import draw_noise
+from ldsr.sampling.noise import Noise, draw_noise
 from ldsr.sampling.sampler import sample
 from ldsr.sampling.schedule import sr3_schedule, timesteps
 from ldsr.settings import Settings
@@ -37,7 +37,7 @@ def sr3_stage(
     lr: Tensor,
     *,
     settings: Settings,
-    generators: Sequence[torch.Generator],
+    generators: Sequence[Noise],
     on_step: OnPicture | None = None,
     cascade: bool = False,
 ) -> Tensor:
@@ -77,7 +77,7 @@ def _sharpen(
     factor: int,
     *,
     settings: Settings,
-    generators: Sequence[torch.Generator],
+    generators: Sequence[Noise],
     on_step: OnPicture,
 ) -> Tensor:
     """One diffusion: reflectance [B, 4, H, W] to reflectance `factor` times finer."""

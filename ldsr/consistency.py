@@ -74,6 +74,7 @@ def back_project(
     sigma: Sequence[float] = PSF_SIGMA,
     tol: float = 1e-4,
     max_iterations: int = 100,
+    rounds: int | None = None,
 ) -> BackProjection:
     """Change a picture as little as possible so that D x equals the input.
 
@@ -93,6 +94,8 @@ def back_project(
         sigma: as for `degrade`.
         tol: RMSE to reach over the valid pixels of each band.
         max_iterations: at most so many steps.
+        rounds: exactly so many steps of a solver that knows nothing of the whole picture, so that
+            a window of a picture gets what the picture gets there; `tol` says nothing then.
 
     Returns:
         The picture, its residual before and after, the steps made.
@@ -111,9 +114,12 @@ def back_project(
             return mask * _filter(z, overlap)
         return mask * _decimate(freedom * _spread(z, spread), see)
 
-    z, iterations = _conjugate_residuals(
-        residual, see_spread, limit=count * tol**2, max_iterations=max_iterations
-    )
+    if rounds is not None:
+        z, iterations = _chebyshev(residual, see_spread, *_spectrum(overlap), rounds=rounds), rounds
+    else:
+        z, iterations = _conjugate_residuals(
+            residual, see_spread, limit=count * tol**2, max_iterations=max_iterations
+        )
     if iterations:
         change = _spread(z, spread)
         x = x + (change if freedom is None else freedom * change)
@@ -130,28 +136,30 @@ def back_project_bounded(
     operator: str = "psf",
     valid: Tensor | None = None,
     tol: float = 1e-4,
+    rounds: int | None = None,
 ) -> BackProjection:
     """Make a picture consistent that may leave its base only so far as each pixel is free to.
 
     What was generated is back-projected, mixed with the base by `freedom`, and what the mixture
     then lacks of the input is put where it is free. Where `freedom` is 0 the base stays as it is.
-    If pixels that may not change stand in the way of `tol`, all change for the remainder.
+    If pixels that may not change stand in the way of `tol` (and always with `rounds`), all change
+    for the remainder.
 
     Args:
         generated: what the generator would draw [B, C, 4H, 4W].
         base: [B, C, 4H, 4W], consistent with the input to less than `tol`.
         lr: [B, C, H, W], the input.
         freedom: [B, 1, 4H, 4W], 0..1.
-        operator: as for `back_project`; so are `valid` and `tol`.
+        operator: as for `back_project`; so are `valid`, `tol` and `rounds`.
 
     Returns:
         The picture; `before` is the residual of what was generated.
     """
-    how = {"operator": operator, "valid": valid, "tol": tol}
+    how = {"operator": operator, "valid": valid, "tol": tol, "rounds": rounds}
     free = back_project(generated, lr, **how)
     mixed = base + freedom * (free.x - base)
     done = back_project(mixed, lr, freedom=freedom, **how)
-    if bool((done.after > tol).any()):
+    if rounds is not None or bool((done.after > tol).any()):
         done = back_project(done.x, lr, **how)
     return BackProjection(done.x, free.before, done.after, free.iterations + done.iterations)
 
@@ -183,6 +191,43 @@ def _conjugate_residuals(
         seen = seen_residual + ratio * seen
         curvature = curvature_next
     return z, max_iterations
+
+
+def _chebyshev(
+    residual: Tensor,
+    operator: Callable[[Tensor], Tensor],
+    least: Tensor,
+    largest: Tensor,
+    *,
+    rounds: int,
+) -> Tensor:
+    """Solve operator(z) = residual in part: Chebyshev's iteration (Golub and Varga, 1961).
+
+    Its coefficients come from the operator's spectrum, least .. largest [C, 1, 1] of each band, and
+    not from the picture. Where the operator is singular, residuals stay as they are.
+    """
+    middle, half = (largest + least) / 2, (largest - least) / 2
+    ratio = half / middle
+    step = residual / middle
+    z = torch.zeros_like(residual)
+    for _ in range(rounds):
+        z = z + step
+        residual = residual - operator(step)
+        following = 1 / (2 * middle / half - ratio)
+        step = following * ratio * step + 2 * following / half * residual
+        ratio = following
+    return z
+
+
+def _spectrum(overlap: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and largest eigenvalue of D U of each band [C, 1, 1], from its kernel [C, odd]."""
+    reach = overlap.shape[1] // 2
+    waves = torch.arange(0, reach + 1, dtype=overlap.dtype)
+    angles = torch.linspace(0, math.pi, 64, dtype=overlap.dtype)[:, None] * waves
+    weights = overlap[:, reach:] * torch.where(waves > 0, 2.0, 1.0)
+    along_one_axis = weights @ angles.cos().T
+    ends = along_one_axis.amin(1).square(), along_one_axis.amax(1).square()
+    return tuple(end[:, None, None].float() for end in ends)
 
 
 def _kernels(operator: str, sigma: Sequence[float], bands: int) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from ldsr.settings import BASES, DEFAULT_SAMPLES, Settings
 from ldsr.steps import OnStep, Step
 from ldsr.tensors import to_patch, to_tensor
 from ldsr.uncertainty import estimate
+from ldsr.within import Within
 
 __all__ = ["OnStep", "Pipeline", "Step"]
 
@@ -99,7 +100,12 @@ class Pipeline:
 
     @without_gradients
     def __call__(
-        self, patch: Patch, settings: Settings | None = None, on_step: OnStep | None = None
+        self,
+        patch: Patch,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        *,
+        within: Within | None = None,
     ) -> SuperResolution:
         """Super-resolve one patch.
 
@@ -107,6 +113,7 @@ class Pipeline:
             patch: the input.
             settings: defaults to `Settings()`.
             on_step: called as the run goes on; what it raises ends the run.
+            within: of the larger picture, where the patch is a window of one: its noise and tags.
 
         Returns:
             The result, georeferenced as the input.
@@ -115,7 +122,7 @@ class Pipeline:
             PatchError: a patch without a single valid pixel.
             WeightsError: a base, stage 2 or a source of tags whose weights are not here.
         """
-        run = Run(self, patch, settings or Settings(), on_step)
+        run = Run(self, patch, settings or Settings(), on_step, within=within)
         base = run.base()
         sr = run.refined(base) if run.settings.refine else base
         return run.result(base, sr, estimate(run, base, sr) if run.settings.samples else None)

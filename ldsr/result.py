@@ -269,6 +269,12 @@ class SuperResolution:
         }
 
 
+def out_of_range(patch: Patch) -> float:
+    """Share of a patch's valid values outside [0, 1], 0..1."""
+    values = patch.reflectance[:, patch.valid]
+    return float(((values < 0) | (values > 1)).mean())
+
+
 def _rounded(values: Mapping[str, float] | None) -> dict[str, float] | None:
     return None if values is None else {name: round(value, 4) for name, value in values.items()}
 

@@ -17,13 +17,14 @@ from ldsr.equipment import Equipment, Tags
 from ldsr.loading import Part
 from ldsr.models.fusion import gate
 from ldsr.models.latent_sr import LatentSR, Prepared
-from ldsr.result import StageFigures, SuperResolution, Uncertainty
-from ldsr.sampling.cache import FirstBlockCache, cache_for
-from ldsr.sampling.noise import make_generators
+from ldsr.result import StageFigures, SuperResolution, Uncertainty, out_of_range
+from ldsr.sampling.cache import FirstBlockCache, cache_for, counts
+from ldsr.sampling.noise import Noise, make_generators
 from ldsr.semantics.vocabulary import to_vector
 from ldsr.settings import FIXED, Settings
 from ldsr.steps import OnStep, Step
 from ldsr.tensors import finer, to_patch, to_tensor
+from ldsr.within import ROUNDS, Within
 
 TOLERANCE = 1e-4
 """RMSE in reflectance up to which a picture, seen again at 10 m, equals the input."""
@@ -43,6 +44,7 @@ class Run:
         settings: as asked for; what the weights recommend is put in.
         on_step: called as the run goes on; what it raises ends the run.
         tags: instead of those that `settings.semantics` gives.
+        within: of the larger picture that the patch is a window of.
 
     Raises:
         PatchError: a patch without a single valid pixel.
@@ -57,8 +59,10 @@ class Run:
         on_step: OnStep | None = None,
         *,
         tags: Tags | None = None,
+        within: Within | None = None,
     ) -> None:
         self.equipment = equipment
+        self.within = within
         self.patch = patch
         self.report = on_step or (lambda step: None)
         self.clock = Clock()
@@ -77,6 +81,7 @@ class Run:
         self.tags: Tags = (None, "none")
         if settings.refine:
             self._use("refiner", "a second stage; run without refining")
+            tags = within.tags if within else tags
             self.tags = tags or equipment.find_tags(patch, settings.semantics)
         self.settings = self._resolve(settings)
 
@@ -151,7 +156,7 @@ class Run:
         if self.samples.start == 0:
             fine = detail[0, 0].cpu().numpy()
             self.detail = np.where(finer(self.patch.valid), fine, np.float32(0))
-        return self._bounded(picture, anchor.base, gate(detail), _counts(caches))
+        return self._bounded(picture, anchor.base, gate(detail), counts(caches))
 
     def draw(self, samples: range) -> Tensor:
         """Draw more samples of the same run, reflectance [N, 4, 4H, 4W]: i is that of seed + i.
@@ -192,7 +197,7 @@ class Run:
             weights_files=self.files,
             seconds=self.clock.finish(),
             figures=self.figures,
-            out_of_range=_out_of_range(final),
+            out_of_range=out_of_range(final),
             detail=self.detail,
             tags=self.tags[0],
             tags_source=self.tags[1],
@@ -224,7 +229,7 @@ class Run:
                 )
             with self.clock("decode"):
                 self.report(Step("decode", 1, 1))
-                return stages.decode(loaded.model, z, prepared), _counts((cache,))
+                return stages.decode(loaded.model, z, prepared), counts((cache,))
 
     def _sr3_base(self) -> tuple[Tensor, tuple[int, int]]:
         network = self._use("sr3", "the base sr3; choose another").network
@@ -304,12 +309,15 @@ class Run:
         """The input once for each sample, [N, 4, H, W]."""
         return self.lr.expand(len(self.samples), -1, -1, -1)
 
-    def _generators(self) -> list[torch.Generator]:
+    def _generators(self) -> Sequence[Noise]:
         """The noise of the samples: sample i is sample 0 of seed + i."""
+        if self.within:
+            return [self.within.noise(self.settings.seed + sample) for sample in self.samples]
         return make_generators(self.settings.seed + self.samples.start, len(self.samples))
 
     def _operator(self) -> dict:
-        return {"operator": self.settings.consistency, "valid": self.valid}
+        rounds = ROUNDS if self.within else None
+        return {"operator": self.settings.consistency, "valid": self.valid, "rounds": rounds}
 
     def _note(self, stage: str, counts: tuple[int, int], before: float, after: float) -> None:
         if self.samples.start > 0:
@@ -385,14 +393,3 @@ class Run:
         half = self.equipment.half
         wanted = not published if half is None else half
         return bfloat16_where_fast(torch.device(self.equipment.device), wanted=wanted)
-
-
-def _counts(caches: Sequence[FirstBlockCache]) -> tuple[int, int]:
-    """Evaluations computed and skipped, of the caches of one stage together."""
-    used = [cache for cache in caches if cache.computed]
-    return sum(c.computed[0] for c in used), sum(c.skipped[0] for c in used)
-
-
-def _out_of_range(patch: Patch) -> float:
-    values = patch.reflectance[:, patch.valid]
-    return float(((values < 0) | (values > 1)).mean())

@@ -17,7 +17,7 @@ from ldsr.models.latent_sr import LatentSR, Prepared
 from ldsr.models.refiner import Reference, Refiner
 from ldsr.sampling.cache import FirstBlockCache
 from ldsr.sampling.ddim import Denoiser, OnStep
-from ldsr.sampling.noise import draw_noise
+from ldsr.sampling.noise import Noise, draw_noise
 from ldsr.sampling.sampler import sample
 from ldsr.sampling.schedule import Schedule, timesteps
 from ldsr.settings import Settings
@@ -42,7 +42,7 @@ def base_stage(
     schedule: Schedule,
     spacing: str,
     last_alpha_cumprod: float,
-    generators: Sequence[torch.Generator],
+    generators: Sequence[Noise],
     cache: FirstBlockCache | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
@@ -173,7 +173,7 @@ def refine_stage(
     schedule: Schedule,
     temperature: float,
     tags: Tensor | None,
-    generators: Sequence[torch.Generator],
+    generators: Sequence[Noise],
     caches: Sequence[FirstBlockCache | None] = (None, None),
     on_step: OnStep | None = None,
 ) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ Knows the network only as a function that computes some samples of a batch. Sour
 "finest", its first branch).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -165,3 +165,9 @@ class FirstBlockCache:
         if self.form == "literal":
             return anchor.clone()
         return self._stored.clone() if anchor is None else anchor + self._stored
+
+
+def counts(caches: Sequence[FirstBlockCache]) -> tuple[int, int]:
+    """Count evaluations computed and skipped, of the caches of one stage together."""
+    used = [cache for cache in caches if cache.computed]
+    return sum(c.computed[0] for c in used), sum(c.skipped[0] for c in used)

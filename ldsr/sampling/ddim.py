@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ldsr.sampling.noise import draw_noise
+from ldsr.sampling.noise import Noise, draw_noise
 from ldsr.sampling.schedule import Schedule
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +28,7 @@ def ddim(
     schedule: Schedule,
     timesteps: Sequence[int],
     eta: float = 0.0,
-    generators: Sequence[torch.Generator] | None = None,
+    generators: Sequence[Noise] | None = None,
     last_alpha_cumprod: float = 1.0,
     fuse: Fuse | None = None,
     on_step: OnStep | None = None,

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ldsr.sampling.ddim import Denoiser, Fuse, OnStep, ddim
 from ldsr.sampling.dpm_solver import dpm_solver
+from ldsr.sampling.noise import Noise
 from ldsr.sampling.schedule import Schedule
 
 
@@ -18,7 +18,7 @@ def sample(
     schedule: Schedule,
     timesteps: Sequence[int],
     eta: float,
-    generators: Sequence[torch.Generator],
+    generators: Sequence[Noise],
     last_alpha_cumprod: float = 1.0,
     fuse: Fuse | None = None,
     on_step: OnStep | None = None,
