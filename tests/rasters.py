@@ -64,8 +64,12 @@ def write_safe(
     level: str = "2A",
     baseline: str = "05.09",
     offset_dn: int | None = -1000,
+    classes: np.ndarray | None = None,
 ) -> Path:
-    """Write a .SAFE folder with the four 10 m bands as lossless JPEG 2000 and its metadata."""
+    """Write a .SAFE folder with the four 10 m bands as lossless JPEG 2000 and its metadata.
+
+    `classes` is the scene classification at 20 m, uint8 [H, W], if there is to be one.
+    """
     safe = folder / f"S2A_MSIL{level}_20230613T101031_N0509_R022_T33UUP_20230613T160000.SAFE"
     images = safe / "GRANULE" / "L2A_T33UUP" / "IMG_DATA"
     images = images / "R10m" if level == "2A" else images
@@ -75,6 +79,16 @@ def write_safe(
         write_tif(
             images / f"T33UUP_20230613T101031_{name}{ending}.jp2",
             values[index, None],
+            driver="JP2OpenJPEG",
+            QUALITY="100",
+            REVERSIBLE="YES",
+        )
+    if classes is not None:
+        (images.parent / "R20m").mkdir()
+        write_tif(
+            images.parent / "R20m" / "T33UUP_20230613T101031_SCL_20m.jp2",
+            classes[None],
+            transform=PLACE @ rasterio.Affine.scale(2),
             driver="JP2OpenJPEG",
             QUALITY="100",
             REVERSIBLE="YES",

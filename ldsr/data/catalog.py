@@ -1,7 +1,8 @@
 """Sentinel-2 by place and date: finds scenes in a STAC catalogue, and places by their names.
 
-All network of this package is here and, through GDAL, in `ldsr.data.windows`. Every failure is one
-SceneError with a sentence; nothing is fetched before somebody asks.
+All network of this package is here and, through GDAL, in `ldsr.data.windows` and
+`ldsr.data.openfile`. Every failure is one SceneError with a sentence; nothing is fetched before
+somebody asks.
 """
 
 import dataclasses
@@ -160,6 +161,29 @@ def check(catalogue: str = "") -> None:
     message = _reached(choose(catalogue), int(time.monotonic() // 60))
     if message:
         raise SceneError(message)
+
+
+def fetch_item(url: str, what: str) -> Any:
+    """Fetch the JSON of a STAC item at an address.
+
+    Args:
+        url: the address.
+        what: the item, as a message names it.
+
+    Raises:
+        SceneError: no answer, or no JSON.
+    """
+    try:
+        return _get(url)
+    except ValueError:
+        raise SceneError(
+            f"{what} is no JSON, expected a STAC item or a GeoTIFF (.tif); check the address, or "
+            "that no log-in page stands before it."
+        ) from None
+    except OSError as error:
+        raise SceneError(
+            f"{what} cannot be fetched{_why(error)}; check the address, or try again later."
+        ) from None
 
 
 def signed(catalogue: Catalogue, href: str) -> str:

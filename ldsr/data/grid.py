@@ -57,8 +57,9 @@ def check_window(width: int, height: int, window: Window | None, *, what: str) -
     if max(wide, high) > MAX_SIDE:
         raise PatchError(
             f"{what} gives {wide} x {high} pixels, at most {MAX_SIDE} x {MAX_SIDE} are taken "
-            "here and whole scenes are not; cut a window first, for example with gdal_translate "
-            f"-srcwin 0 0 {MAX_SIDE} {MAX_SIDE} or with window=(column, row, width, height)."
+            "here; whole scenes are done by python -m ldsr scene, or cut a window first, for "
+            f"example with gdal_translate -srcwin 0 0 {MAX_SIDE} {MAX_SIDE} or with "
+            "window=(column, row, width, height)."
         )
     return col, row, wide, high
 

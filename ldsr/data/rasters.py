@@ -96,7 +96,7 @@ def read_band_files(
     Raises:
         PatchError: as `ldsr.data.reader.read_patch`.
     """
-    order = _bands_of_files(files, bands, what)
+    order = bands_of_files(files, bands, what)
     layers, masks, first, facts = [], [], None, None
     for index in order:
         address, name = files[index]
@@ -147,16 +147,27 @@ def open_raster(address: str, what: str) -> Iterator[DatasetReader]:
     Raises:
         PatchError: GDAL cannot open or read it.
     """
-    with quiet_gdal():
-        try:
-            dataset = rasterio.open(address, driver=_driver(address))
-        except GDAL_ERRORS:
-            raise PatchError(
-                f"{what} cannot be opened: it is damaged or incomplete, or not a GeoTIFF or "
-                "JPEG 2000 file; download or export it again."
-            ) from None
-        with dataset:
-            yield dataset
+    with quiet_gdal(), opened_raster(address, what) as dataset:
+        yield dataset
+
+
+def opened_raster(address: str, what: str) -> DatasetReader:
+    """Open a GeoTIFF or JPEG 2000 file, to be closed by the caller.
+
+    Raises:
+        PatchError: as `open_raster`.
+    """
+    try:
+        return rasterio.open(address, driver=_driver(address))
+    except FileNotFoundError:
+        raise PatchError(
+            f"{what} is missing; check that all files of the picture are in their place."
+        ) from None
+    except GDAL_ERRORS:
+        raise PatchError(
+            f"{what} cannot be opened: it is damaged or incomplete, or not a GeoTIFF or "
+            "JPEG 2000 file; download or export it again."
+        ) from None
 
 
 def _driver(address: str) -> str:
@@ -181,6 +192,15 @@ def check_header(dataset: DatasetReader, what: str) -> None:
         )
     for name in set(dataset.dtypes):
         refuse_8bit(np.dtype(name if "complex" not in name else "complex64"))
+    check_blocks(dataset, what)
+
+
+def check_blocks(dataset: DatasetReader, what: str) -> None:
+    """Refuse blocks that are not safe to unpack.
+
+    Raises:
+        PatchError: larger than MAX_BLOCK.
+    """
     if any(high * wide > MAX_BLOCK for high, wide in dataset.block_shapes):
         raise PatchError(
             f"{what} is stored in blocks of more than {MAX_BLOCK} pixels, which is not safe to "
@@ -198,25 +218,46 @@ def read_pixels(
         PatchError: the pixels are damaged or cut off.
     """
     try:
-        dn = dataset.read(indexes, window=part)
-        valid = np.ones(dn.shape[1:], dtype=bool)
-        for layer, index in zip(dn, indexes, strict=True):
-            if MaskFlags.all_valid not in dataset.mask_flag_enums[index - 1]:
-                valid &= dataset.read_masks(index, window=part) > 0
-            if np.issubdtype(layer.dtype, np.floating):
-                valid &= np.isfinite(layer)
+        return read_masked(dataset, indexes, part)
     except GDAL_ERRORS:
-        raise PatchError(
-            f"{what} is damaged or cut off: its header is sound but its pixels cannot be read; "
-            "download or export it again."
-        ) from None
+        raise damaged(what) from None
+
+
+def read_masked(
+    dataset: DatasetReader, indexes: list[int], part: RasterWindow
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read bands [n, H, W] and where all of them are valid [H, W]; errors are GDAL's own."""
+    dn = dataset.read(indexes, window=part)
+    valid = np.ones(dn.shape[1:], dtype=bool)
+    for layer, index in zip(dn, indexes, strict=True):
+        if MaskFlags.all_valid not in dataset.mask_flag_enums[index - 1]:
+            valid &= dataset.read_masks(index, window=part) > 0
+        if np.issubdtype(layer.dtype, np.floating):
+            valid &= np.isfinite(layer)
     return dn, valid
 
 
-def _bands_of_files(
+def damaged(what: str) -> PatchError:
+    """Say that the pixels of a file cannot be read."""
+    return PatchError(
+        f"{what} is damaged or cut off: its header is sound but its pixels cannot be read; "
+        "download or export it again."
+    )
+
+
+def bands_of_files(
     files: Sequence[tuple[str, str]], bands: str | Sequence[str] | None, what: str
 ) -> tuple[int, ...]:
-    """Find which file is B04, B03, B02, B08, in this order."""
+    """Find which file is B04, B03, B02, B08, in this order.
+
+    Args:
+        files: address for GDAL and plain name of each.
+        bands: the band of each file, or None to find it in the names.
+        what: the set, as a message names it.
+
+    Raises:
+        PatchError: bands are missing, doubled, or cannot be told apart.
+    """
     names = [Path(name).stem for _, name in files]
     if bands is not None:
         order: Sequence[str | None] = stated_order(bands)

@@ -16,7 +16,7 @@ from ldsr.data.patch import Patch, Source
 from ldsr.data.radiometry import decide, to_reflectance
 from ldsr.data.rasters import GDAL_ERRORS, quiet_gdal, read_band_files, read_raster
 from ldsr.data.raw import Raw
-from ldsr.data.safe import is_safe_folder, read_safe, read_safe_zip
+from ldsr.data.safe import is_safe_folder, read_safe
 from ldsr.errors import PatchError
 
 PathLike = str | os.PathLike[str]
@@ -70,7 +70,7 @@ def read_patch(
         AmbiguousPatchError: band order or scale cannot be known; ask the person.
         PatchError: anything else that is wrong with the file, in one sentence.
     """
-    paths = _paths(path)
+    paths = existing(path)
     label = name or (
         paths[0].name
         if len(paths) == 1
@@ -87,8 +87,12 @@ def read_patch(
         ) from error
 
 
-def _paths(path: PathLike | Sequence[PathLike]) -> list[Path]:
-    """List the files; all must exist."""
+def existing(path: PathLike | Sequence[PathLike]) -> list[Path]:
+    """List the files; all must exist and hold something.
+
+    Raises:
+        PatchError: none was given, one is missing or empty.
+    """
     given = [path] if isinstance(path, str | os.PathLike) else list(path)
     paths = [Path(item) for item in given]
     if not paths:
@@ -109,7 +113,7 @@ def _read_raw(paths: list[Path], bands: str | Sequence[str] | None, window: Wind
     """Hand the files to the reader of their format."""
     if len(paths) > 1:
         for item in paths:
-            if item.is_dir() or _format(item) != "raster":
+            if item.is_dir() or file_format(item) != "raster":
                 raise PatchError(
                     f"{item.name} is no GeoTIFF or JPEG 2000 file; several files together are "
                     "taken as one band each, B02, B03, B04 and B08."
@@ -125,16 +129,16 @@ def _read_raw(paths: list[Path], bands: str | Sequence[str] | None, window: Wind
             )
         return read_safe(path, window=window)
     readers = {"raster": read_raster, "array": read_array}
-    found = _format(path)
+    found = file_format(path)
     if found in readers:
         return readers[found](path, bands=bands, window=window)
     if found == "safe":
-        return read_safe_zip(path, window=window)
-    raise _refusal(path, found)
+        return read_safe(path, window=window)
+    raise refusal(path, found)
 
 
-def _format(path: Path) -> str | None:
-    """Tell what a file is from its first bytes, and a zip from the names in it."""
+def file_format(path: Path) -> str | None:
+    """Tell what a file is from its first bytes, and a zip from the names in it; None if unknown."""
     with path.open("rb") as file:
         start = file.read(16)
     found = next((kind for magic, kind in _MAGIC if start.startswith(magic)), None)
@@ -150,7 +154,7 @@ def _format(path: Path) -> str | None:
     return "safe" if any("MTD_MSIL" in name for name in names) else "zip"
 
 
-def _refusal(path: Path, found: str | None) -> PatchError:
+def refusal(path: Path, found: str | None) -> PatchError:
     """Say why a file of another format is not taken."""
     if found in ("PNG", "JPEG", "GIF", "BMP"):
         return PatchError(

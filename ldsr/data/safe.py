@@ -8,23 +8,45 @@ import re
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from ldsr.data.grid import Window
-from ldsr.data.naming import WANTED, band_named
+from ldsr.data.naming import WANTED
 from ldsr.data.radiometry import OFFSET_DN, QUANTIFICATION, Hints, newer_baseline
 from ldsr.data.rasters import read_band_files
 from ldsr.data.raw import Raw, utc
 from ldsr.errors import PatchError
 
 METADATA = re.compile(r"(?:^|/)MTD_MSIL(1C|2A)\.xml$")
-_BAND_FILE = re.compile(r"(?:/R10m/[^/]*|/IMG_DATA/[^/]*)_(B02|B03|B04|B08)(?:_10m)?\.jp2$")
+_LAYER_FILE = re.compile(
+    r"(?:/R10m/[^/]*|/IMG_DATA/[^/]*)_(B02|B03|B04|B08)(?:_10m)?\.jp2$"
+    r"|/R20m/[^/]*_(SCL)_20m\.jp2$"
+)
 _BAND_IDS = {"B02": "1", "B03": "2", "B04": "3", "B08": "7"}
 MAX_XML = 16 * 2**20
 MAX_BAND_BYTES = 2**30
 MAX_RATIO = 100
 """JPEG 2000 hardly shrinks in a zip: a file that grows more than this is a zip bomb."""
 MAX_MEMBERS = 10000
+LICENCE = "Copernicus Sentinel data, free and open"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Product:
+    """What a product holds of the picture, and what its metadata says.
+
+    Attributes:
+        files: address for GDAL and plain name of B04, B03, B02 and B08.
+        classes: the same of the scene classification at 20 m, or None.
+        hints: scale, offset and baseline.
+        acquired: time of acquisition (UTC), if known.
+    """
+
+    files: tuple[tuple[str, str], ...]
+    classes: tuple[str, str] | None
+    hints: Hints
+    acquired: datetime | None
 
 
 def is_safe_folder(path: Path) -> bool:
@@ -33,11 +55,31 @@ def is_safe_folder(path: Path) -> bool:
 
 
 def read_safe(path: Path, *, window: Window | None) -> Raw:
-    """Read the four 10 m bands of a .SAFE folder.
+    """Read the four 10 m bands of a .SAFE folder, or of a zip of one without unpacking it.
 
     Raises:
         PatchError: as `ldsr.data.reader.read_patch`.
     """
+    product = find_product(path)
+    raw = read_band_files(product.files, bands=WANTED, window=window, what=path.name)
+    return dataclasses.replace(
+        raw,
+        hints=product.hints,
+        acquired=product.acquired or raw.acquired,
+        licence=LICENCE,
+    )
+
+
+def find_product(path: Path) -> Product:
+    """Find the files of a .SAFE folder, or of a zip of one, and read its metadata.
+
+    Raises:
+        PatchError: a damaged zip, no product, several, or an incomplete one.
+    """
+    return _in_folder(path) if path.is_dir() else _in_zip(path)
+
+
+def _in_folder(path: Path) -> Product:
     files = sorted([*path.rglob("*.jp2"), *path.glob("**/MTD_MSIL*.xml")])
     names = {file.relative_to(path).as_posix(): file for file in files}
 
@@ -46,15 +88,10 @@ def read_safe(path: Path, *, window: Window | None) -> Raw:
             raise _too_large(name)
         return names[name].read_bytes()
 
-    return _read_product(list(names), load, lambda name: str(names[name]), window, path.name)
+    return _product(list(names), load, lambda name: str(names[name]), path.name)
 
 
-def read_safe_zip(path: Path, *, window: Window | None) -> Raw:
-    """Read the four 10 m bands of a zipped .SAFE folder, without unpacking it.
-
-    Raises:
-        PatchError: as `ldsr.data.reader.read_patch`.
-    """
+def _in_zip(path: Path) -> Product:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()[:MAX_MEMBERS]}
@@ -69,7 +106,7 @@ def read_safe_zip(path: Path, *, window: Window | None) -> Raw:
                 _check_member(members[name])
                 return f"/vsizip/{{{path.resolve()}}}/{name}"
 
-            return _read_product(list(members), load, address, window, path.name)
+            return _product(list(members), load, address, path.name)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError):
         raise PatchError(
             f"{path.name} is a damaged or protected zip; download it again, or hand in the "
@@ -77,46 +114,40 @@ def read_safe_zip(path: Path, *, window: Window | None) -> Raw:
         ) from None
 
 
-def _read_product(
-    names: list[str],
-    load: Callable[[str], bytes],
-    address: Callable[[str], str],
-    window: Window | None,
-    what: str,
-) -> Raw:
-    """Read a product from the names of its files and two ways to reach them."""
+def _product(
+    names: list[str], load: Callable[[str], bytes], address: Callable[[str], str], what: str
+) -> Product:
+    """Find a product among the names of its files, with two ways to reach them."""
     metadata = [name for name in names if METADATA.search(name)]
-    bands: dict[str, str] = {}
+    found: dict[str, str] = {}
     for name in names:
-        found = _BAND_FILE.search("/" + name)
-        if not found:
+        file = _LAYER_FILE.search("/" + name)
+        if not file:
             continue
-        if found[1] in bands:
+        layer = file[1] or file[2]
+        if layer in found:
             raise PatchError(
-                f"{what} holds {found[1]} more than once; hand in one Sentinel-2 product."
+                f"{what} holds {layer} more than once; hand in one Sentinel-2 product."
             )
-        bands[found[1]] = name
+        found[layer] = name
     if len(metadata) != 1:
         raise PatchError(
             f"{what} holds {len(metadata)} files MTD_MSIL1C.xml or MTD_MSIL2A.xml, expected one; "
             "hand in one complete Sentinel-2 .SAFE product, or the four band files themselves."
         )
-    missing = [band for band in WANTED if band not in bands]
+    missing = [band for band in WANTED if band not in found]
     if missing:
         raise PatchError(
             f"{what} lacks the 10 m band{'s' if len(missing) > 1 else ''} "
             f"{', '.join(missing)}; download the product again, complete."
         )
-    facts = product_metadata(load(metadata[0]), what=what)
-    files = [(address(name), Path(name).name) for name in bands.values()]
-    raw = read_band_files(
-        files, bands=[str(band_named(band)) for band in bands], window=window, what=what
-    )
-    return dataclasses.replace(
-        raw,
-        hints=facts[0],
-        acquired=facts[1] or raw.acquired,
-        licence="Copernicus Sentinel data, free and open",
+    hints, acquired = product_metadata(load(metadata[0]), what=what)
+    reached = {layer: (address(name), Path(name).name) for layer, name in found.items()}
+    return Product(
+        files=tuple(reached[band] for band in WANTED),
+        classes=reached.get("SCL"),
+        hints=hints,
+        acquired=acquired,
     )
 
 

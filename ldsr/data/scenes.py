@@ -5,7 +5,7 @@ Makes them of STAC items (dictionaries); knows nothing of networks or pixels.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,23 +97,40 @@ class Entry:
     platform: str
 
 
-def read_item(item: Mapping[str, Any], *, original: bool) -> Entry | None:
+def on_the_web(href: str) -> str | None:
+    """Take an address on the web alone; catalogues also list files in buckets, which need accounts.
+
+    JPEG 2000 cannot be read by windows in few requests.
+    """
+    web = href.startswith(("https://", "http://"))
+    return href if web and not href.partition("?")[0].lower().endswith(".jp2") else None
+
+
+def read_item(
+    item: Mapping[str, Any],
+    *,
+    original: bool,
+    reach: Callable[[str], str | None] = on_the_web,
+) -> Entry | None:
     """Make an entry of a STAC item, or None where it is not a Sentinel-2 picture we can read.
 
     Args:
         item: GeoJSON feature.
         original: the catalogue holds the numbers as ESA made them, and what it says of their
             offset is true: the numbers need not confirm it.
+        reach: gives the address to read a file at by what the item says, or None where it may not.
     """
     try:
-        return _entry(item, original=original)
+        return _entry(item, original=original, reach=reach)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return None
 
 
-def _entry(item: Mapping[str, Any], *, original: bool) -> Entry | None:
+def _entry(
+    item: Mapping[str, Any], *, original: bool, reach: Callable[[str], str | None]
+) -> Entry | None:
     assets, said = item.get("assets") or {}, item.get("properties") or {}
-    hrefs = {role: _href(assets, names) for role, names in ASSETS.items()}
+    hrefs = {role: _href(assets, names, reach) for role, names in ASSETS.items()}
     hrefs = {role: href for role, href in hrefs.items() if href}
     acquired = utc(said.get("datetime") or said.get("start_datetime"))
     if acquired is None or not item.get("id") or not all(band in hrefs for band in BANDS):
@@ -174,16 +191,15 @@ def _scene(entries: list[Entry], box: Box, catalogue: str) -> Scene:
     )
 
 
-def _href(assets: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    """Find an address on the web; catalogues also list files in buckets, which need accounts.
-
-    JPEG 2000 cannot be read by windows in few requests.
-    """
+def _href(
+    assets: Mapping[str, Any], names: tuple[str, ...], reach: Callable[[str], str | None]
+) -> str | None:
+    """Find the first address that may be read."""
     for name in names:
         href = (assets.get(name) or {}).get("href")
-        web = isinstance(href, str) and href.startswith(("https://", "http://"))
-        if web and not href.partition("?")[0].lower().endswith(".jp2"):
-            return href
+        found = reach(href) if isinstance(href, str) else None
+        if found:
+            return found
     return None
 
 

@@ -19,6 +19,7 @@ from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from ldsr.data.coarse import spread, touched
 from ldsr.data.diskcache import DiskCache
 from ldsr.data.places import PIXEL, Box, is_utm
 from ldsr.data.rasters import GDAL_ERRORS, MAX_BLOCK, quiet_gdal
@@ -57,7 +58,7 @@ def read_windows(
     Raises:
         SceneError: a file that is missing, damaged, late, or not where it should be.
     """
-    return _at_once([(_one_window, href, what, box, cache) for href, what in files])
+    return at_once([(_one_window, href, what, box, cache) for href, what in files])
 
 
 def read_preview(href: str, what: str, box: Box, *, cache: DiskCache | None = None) -> np.ndarray:
@@ -76,7 +77,7 @@ def read_preview(href: str, what: str, box: Box, *, cache: DiskCache | None = No
             every = max(1, round(max(box.size) / PREVIEW_SIDE))
             return np.moveaxis(_read(dataset, what, box, [1, 2, 3])[:, ::every, ::every], 0, -1)
 
-    return _at_once([(_kept, cache, f"preview {_plain(href)} {box}", make)])[0]
+    return at_once([(_kept, cache, f"preview {_plain(href)} {box}", make)])[0]
 
 
 def is_window_kept(href: str, box: Box, cache: DiskCache) -> bool:
@@ -95,11 +96,17 @@ def crs_of(href: str, what: str) -> str:
         with _open(href, what, None) as dataset:
             return f"EPSG:{dataset.crs.to_epsg()}"
 
-    return _at_once([(ask,)])[0]
+    return at_once([(ask,)])[0]
 
 
-def _at_once(tasks: Sequence[tuple]) -> list[Any]:
-    """Run tasks in threads; the first failure is raised, and nobody waits for the others."""
+def at_once(tasks: Sequence[tuple]) -> list[Any]:
+    """Run tasks (a function and its arguments) in threads; their results in the same order.
+
+    The first failure is raised, and nobody waits for the others.
+
+    Raises:
+        SceneError: late, or what a task raises.
+    """
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="ldsr-window")
     waited = (RETRIES + 1) * http_timeout() + 5
     try:
@@ -141,37 +148,31 @@ def _read(dataset: DatasetReader, what: str, box: Box, bands: list[int]) -> np.n
             f"{grid.c:.10g}, {grid.f:.10g}); choose a catalogue that keeps the original grid."
         )
     col, row, times = round(col), round(row), round(times)
-    cols = _reach(col, width, times, dataset.width)
-    rows = _reach(row, height, times, dataset.height)
-    whole = np.zeros((len(bands), height, width), dataset.dtypes[bands[0] - 1])
+    cols = touched(col, width, times, dataset.width)
+    rows = touched(row, height, times, dataset.height)
     if cols[0] >= cols[1] or rows[0] >= rows[1]:
-        return whole
+        return np.zeros((len(bands), height, width), dataset.dtypes[bands[0] - 1])
     found = _pixels(dataset, what, bands, Window.from_slices(rows, cols))
-    fine = found.repeat(times, 1).repeat(times, 2)
     top, left = rows[0] * times - row, cols[0] * times - col
-    fine = fine[:, max(0, -top) :, max(0, -left) :]
-    top, left = max(0, top), max(0, left)
-    fine = fine[:, : height - top, : width - left]
-    whole[:, top : top + fine.shape[1], left : left + fine.shape[2]] = fine
-    return whole
-
-
-def _reach(first: int, length: int, times: int, end: int) -> tuple[int, int]:
-    """Pixels of a file, each `times` wide, that a range of 10 m pixels touches."""
-    return max(0, first // times), min(end, -((-first - length) // times))
+    return spread(found, times, top=top, left=left, size=box.size)
 
 
 def _pixels(dataset: DatasetReader, what: str, bands: list[int], part: Window) -> np.ndarray:
     try:
         return dataset.read(bands, window=part)
     except GDAL_ERRORS as error:
-        status = _status(error)
-        raise SceneError(
-            _not_opened(what, status)
-            if status
-            else f"{what} is damaged or cut off: its header is sound but its pixels cannot be "
-            "read; choose another scene."
-        ) from None
+        raise not_read(what, error) from None
+
+
+def not_read(what: str, *errors: BaseException | None) -> SceneError:
+    """Say why the pixels of a file that is open cannot be read, from the errors that were met."""
+    status = next(filter(None, map(_status, errors)), "")
+    return SceneError(
+        _not_opened(what, status)
+        if status
+        else f"{what} is damaged or cut off: its header is sound but its pixels cannot be read; "
+        "choose another scene."
+    )
 
 
 @contextlib.contextmanager
@@ -181,24 +182,29 @@ def _open(href: str, what: str, crs: str | None) -> Iterator[DatasetReader]:
     Raises:
         SceneError: it is not there, no GeoTIFF, in another CRS, or not safe to unpack.
     """
-    with quiet_gdal(), rasterio.Env(**_settings()):
+    with quiet_gdal(), rasterio.Env(**web_settings()):
         try:
-            with _opened(href, what) as dataset:
+            with opened_cog(href, what) as dataset:
                 _check(dataset, what, crs)
                 yield dataset
         except SceneError:
-            _forget(href)
+            forget(href)
             raise
 
 
-def _opened(href: str, what: str) -> DatasetReader:
+def opened_cog(href: str, what: str) -> DatasetReader:
+    """Open a file at an address, within `web_settings`, to be closed by the caller.
+
+    Raises:
+        SceneError: it is not there, or no GeoTIFF.
+    """
     try:
         return rasterio.open(href, driver="GTiff")
     except GDAL_ERRORS as error:
         raise SceneError(_not_opened(what, _status(error))) from None
 
 
-def _settings(**more: str) -> dict[str, object]:
+def web_settings(**more: str) -> dict[str, object]:
     """GDAL's settings for few, merged requests, and for giving up in time."""
     return {
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -216,15 +222,22 @@ def _settings(**more: str) -> dict[str, object]:
     }
 
 
-def _forget(href: str) -> None:
+def forget(href: str) -> BaseException | None:
     """Make GDAL forget what it knows of a file that failed: the next try asks the server anew.
 
     GDAL drops what it knows of such a file when it closes it, opened or not; that costs a request.
+
+    Returns:
+        What that request met, if the file cannot be opened.
     """
     quick = {"GDAL_HTTP_MAX_RETRY": "0", "GDAL_HTTP_TIMEOUT": "1", "GDAL_HTTP_CONNECTTIMEOUT": "1"}
-    settings = _settings(CPL_VSIL_CURL_NON_CACHED=f"/vsicurl/{href}", **quick)
-    with rasterio.Env(**settings), contextlib.suppress(*GDAL_ERRORS):
-        rasterio.open(href, driver="GTiff").close()
+    settings = web_settings(CPL_VSIL_CURL_NON_CACHED=f"/vsicurl/{href}", **quick)
+    try:
+        with rasterio.Env(**settings):
+            rasterio.open(href, driver="GTiff").close()
+    except GDAL_ERRORS as error:
+        return error
+    return None
 
 
 def _check(dataset: DatasetReader, what: str, crs: str | None) -> None:
