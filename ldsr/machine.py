@@ -14,6 +14,9 @@ from ldsr.errors import LdsrError
 
 THREADS_VARIABLE = "LDSR_THREADS"
 COMPILE_VARIABLE = "LDSR_COMPILE"
+WORKER_MEMORY = 3 * 2**30
+"""Bytes that one process may need which computes windows of scenes."""
+_MEMORY_V1 = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")
 FALSE, TRUE = ("", "0", "no", "false", "off"), ("1", "yes", "true", "on")
 
 
@@ -68,6 +71,47 @@ def limit_threads() -> int:
         # torch itself knows the physical cores, but no quota
         torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
     return torch.get_num_threads()
+
+
+def local_workers(workers: int | None = None) -> tuple[int, int]:
+    """How many processes may work side by side on this machine, and threads for each.
+
+    By default one for each GPU; without one, as many as cores and free memory bear.
+
+    Args:
+        workers: the number of processes a person asks for.
+
+    Returns:
+        Processes, and the threads torch is to compute with in each, 1 or more.
+
+    Raises:
+        LdsrError: see `asked_threads`.
+    """
+    asked, cores = asked_threads(), usable_cores()
+    if workers is None:
+        import torch
+
+        workers = torch.cuda.device_count() or min(cores, free_memory() // WORKER_MEMORY)
+        workers = max(1, workers)
+    return workers, asked or max(1, cores // max(1, workers))
+
+
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes of memory a process may still take: the machine's, or its control group's limit."""
+    fields = dict(
+        line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines() if ":" in line
+    )
+    try:
+        free = int(fields["MemAvailable"].split()[0]) * 1024
+    except (KeyError, ValueError, IndexError):  # not Linux
+        return 4 * WORKER_MEMORY
+    for limit, used in (("memory.max", "memory.current"), _MEMORY_V1):
+        here = root / "sys/fs/cgroup"
+        try:
+            free = min(free, int(_read(here / limit)) - int(_read(here / used)))
+        except ValueError:  # no such file, or "max"
+            continue
+    return max(0, free)
 
 
 def compile_asked() -> bool:

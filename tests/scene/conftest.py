@@ -1,0 +1,22 @@
+"""A crew of one, in this process, with a tiny model instead of the one that ships."""
+
+import copy
+
+import pytest
+
+from ldsr.pipeline import Pipeline
+from ldsr.scene import worker
+from ldsr.scene.crew import Here
+
+
+@pytest.fixture
+def tiny_crew(tiny_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """Works at once, with `tiny_pipeline`."""
+
+    def load(machine: worker.Machine) -> Pipeline:
+        pipeline = copy.copy(tiny_pipeline)
+        pipeline.half = machine.half
+        return pipeline
+
+    monkeypatch.setattr(worker, "_load", load)
+    return Here()

@@ -1,0 +1,401 @@
+"""A scene in windows: the picture done at once, with nothing lost on the way."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rio_cogeo.cogeo import cog_validate
+
+from ldsr.data import scl
+from ldsr.errors import LdsrError
+from ldsr.scene import job as jobs
+from ldsr.scene import worker
+from ldsr.scene.crew import Here
+from ldsr.scene.folder import job_folder, open_folder
+from ldsr.scene.job import Choices, resolve_scene
+from ldsr.scene.progress import Progress
+from ldsr.scene.windows import Plan
+from ldsr.scene.worker import Machine
+from ldsr.settings import Settings
+from tests.scene.arrays import ArrayScene, ground
+
+QUICK = Settings(steps=2, refine_steps=2, semantics="none")
+CHEAP = Settings(base="bicubic", refine=False)
+SMALL = Choices(settings=CHEAP, side=64)
+"""Nine windows of the scene that most tests use."""
+
+
+@pytest.fixture
+def scene() -> ArrayScene:
+    return ArrayScene(ground((180, 190)))
+
+
+def made(scene: ArrayScene, out: Path, crew: Here, choices: Choices) -> tuple[np.ndarray, dict]:
+    """Values of the file [C, H, W], NaN where there are none, and the run sheet."""
+    sheet = resolve_scene(scene, out, crew, choices)
+    with rasterio.open(out) as file:
+        values = file.read(masked=True).astype(np.float64)
+        scales, offsets = (np.array(x)[:, None, None] for x in (file.scales, file.offsets))
+        return (values * scales + offsets).filled(np.nan), sheet
+
+
+def change(choices: Choices, **settings: object) -> Choices:
+    return dataclasses.replace(choices, settings=dataclasses.replace(choices.settings, **settings))
+
+
+class Stopping(Progress):
+    """Stops the work after so many windows, as Ctrl-C would."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def step(self, *, failed: bool = False) -> None:
+        super().step(failed=failed)
+        if self.done == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"eta": 1.0},
+        {"sampler": "dpm", "steps": 4},
+        {"base": "sr3", "cascade": True},
+        {"base": "regression", "refine_strength": 0.6},
+        {"semantics": "forest:0.5, water:0.5", "tag_weight": 2.0},
+        {"samples": 3},
+    ],
+)
+def test_windows_equal_the_picture_done_at_once(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, settings: dict
+) -> None:
+    choices = Choices(settings=QUICK, dtype="float32", exact=True, detail=True)
+    choices = change(choices, **settings)
+    once, _ = made(scene, tmp_path / "once.tif", tiny_crew, dataclasses.replace(choices, side=256))
+    cut, sheet = made(scene, tmp_path / "cut.tif", tiny_crew, dataclasses.replace(choices, side=64))
+    assert sheet["windows"]["count"] == 9
+    np.testing.assert_allclose(cut, once, atol=1e-4)
+    assert np.ptp(once[:4]) > 0.05 and np.isfinite(cut).all()
+
+
+def test_without_shared_noise_windows_would_differ(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test above can fail: this is what it looks like."""
+    choices = Choices(settings=QUICK, dtype="float32", exact=True)
+    once, _ = made(scene, tmp_path / "once.tif", tiny_crew, dataclasses.replace(choices, side=256))
+    field = worker.NoiseField
+    monkeypatch.setattr(
+        worker,
+        "NoiseField",
+        lambda seed, row, column, size: field(seed, row=0, column=0, size=size),
+    )
+    cut, _ = made(scene, tmp_path / "cut.tif", tiny_crew, dataclasses.replace(choices, side=64))
+    assert np.abs(cut - once).max() > 1e-3
+
+
+def test_no_seam_can_be_seen(scene: ArrayScene, tmp_path: Path, tiny_crew: Here) -> None:
+    """Steps across the borders of windows are no larger than elsewhere, in the usual mode too."""
+    choices = Choices(settings=QUICK, dtype="float32", side=64)
+    picture, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
+    plan = jobs.make_plan(scene.size, choices, local=True)
+    for axis in (0, 1):
+        steps = np.abs(np.diff(picture, axis=axis + 1)).mean(axis=(0, 2 - axis))
+        borders = {4 * window.block[axis].start for window in plan.windows} - {0}
+        # beside a border of 10 m pixels: the input's own edges lie there, too
+        near = [steps[border - 1] for border in borders]
+        alike = [steps[k - 1] for k in range(4, len(steps), 4) if k not in borders]
+        assert np.mean(near) < 1.15 * np.quantile(alike, 0.9)
+
+
+def test_the_file_lies_on_the_input_and_says_what_it_holds(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
+) -> None:
+    out = tmp_path / "sr.tif"
+    choices = Choices(settings=QUICK, side=64, detail=True)
+    values, sheet = made(scene, out, tiny_crew, choices)
+    floats, _ = made(
+        scene, tmp_path / "f.tif", tiny_crew, dataclasses.replace(choices, dtype="float32")
+    )
+    # random networks draw what no surface reflects: uint16 ends at -0.0999
+    np.testing.assert_allclose(values, floats.clip(-0.0999, 6.4535), atol=0.51e-4)
+    valid, errors, warnings = cog_validate(str(out), strict=True)
+    assert valid and not errors and not warnings
+    with rasterio.open(out) as file:
+        assert file.crs == scene.crs and file.res == (2.5, 2.5) and file.shape == (720, 760)
+        assert file.transform @ (0, 0) == scene.transform @ (0, 0)
+        assert file.transform @ (760, 720) == scene.transform @ (190, 180)
+        assert file.dtypes == ("uint16",) * 5 and file.nodata == 0
+        assert file.descriptions[:4] == ("R (B04)", "G (B03)", "B (B02)", "NIR (B08)")
+        assert file.tags()["weights_sha256"] == "0" * 64
+        assert json.loads(file.tags()["settings"])["steps"] == 2
+        assert out.read_bytes()[2] == 43, "BigTIFF"
+        assert len(file.overviews(1)) >= 1
+    assert sheet["file"]["bands"] == list(file.descriptions)
+    assert json.loads((tmp_path / "sr.json").read_text()) == sheet
+    assert not job_folder(out).exists()
+
+
+def test_seen_again_at_10_m_it_is_the_input(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
+) -> None:
+    import torch
+
+    from ldsr.consistency import degrade
+
+    choices = Choices(settings=QUICK, dtype="float32", side=64)
+    picture, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
+    seen = degrade(torch.from_numpy(picture).float()[None])[0].numpy()
+    wrong = np.sqrt(np.mean((seen - scene.reflectance) ** 2))
+    assert wrong < 1e-4 and sheet["consistency"]["after"] < 1e-4
+
+
+def test_a_killed_job_goes_on_and_gives_the_same_file(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
+) -> None:
+    out, whole = tmp_path / "sr.tif", tmp_path / "whole.tif"
+    resolve_scene(scene, whole, tiny_crew, SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        resolve_scene(scene, out, tiny_crew, SMALL, Stopping(after=5))
+    assert not out.exists() and not list(tmp_path.glob("sr.*json"))
+    read_before = len(scene.reads)
+    again = dataclasses.replace(SMALL, resume=True)
+    progress = Progress()
+    sheet = resolve_scene(scene, out, tiny_crew, again, progress)
+    assert len(scene.reads) - read_before == 4, "finished windows are not read again"
+    assert progress.done == 9 and sheet["windows"]["with_data"] == 9
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_stopped_anywhere_it_goes_on(scene: ArrayScene, tmp_path: Path, tiny_crew: Here) -> None:
+    whole = tmp_path / "whole.tif"
+    resolve_scene(scene, whole, tiny_crew, SMALL)
+    out, resume = tmp_path / "sr.tif", dataclasses.replace(SMALL, resume=True)
+    for after in range(1, 10):
+        with pytest.raises(KeyboardInterrupt):
+            resolve_scene(scene, out, tiny_crew, resume, Stopping(after=after))
+    resolve_scene(scene, out, tiny_crew, resume)
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_parts_do_not_pile_up(scene: ArrayScene, tmp_path: Path, tiny_crew: Here) -> None:
+    """A part is deleted once no block waits for it: the front is two rows of windows."""
+    most = 0
+
+    class Counting(Progress):
+        def step(self, *, failed: bool = False) -> None:
+            nonlocal most
+            super().step(failed=failed)
+            most = max(most, len(list((job_folder(out) / "parts").glob("*.npy"))))
+
+    scene, out = ArrayScene(ground((400, 120))), tmp_path / "sr.tif"
+    resolve_scene(scene, out, tiny_crew, SMALL, Counting())
+    assert 0 < most <= 3 * 2
+
+
+def test_a_job_goes_on_only_as_it_was_begun(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
+) -> None:
+    out = tmp_path / "sr.tif"
+    with pytest.raises(KeyboardInterrupt):
+        resolve_scene(scene, out, tiny_crew, SMALL, Stopping(after=2))
+    with pytest.raises(LdsrError, match="unfinished job of sr.tif; go on with --resume, or delete"):
+        resolve_scene(scene, out, tiny_crew, SMALL)
+    other = dataclasses.replace(change(SMALL, consistency="none"), resume=True, dtype="float32")
+    with pytest.raises(LdsrError, match="begun with other settings and type; ask for the same"):
+        resolve_scene(scene, out, tiny_crew, other)
+    assert len(list((job_folder(out) / "parts").iterdir())) == 2, "nothing is lost by asking"
+
+
+def test_two_do_not_work_on_one_file(scene: ArrayScene, tmp_path: Path, tiny_crew: Here) -> None:
+    out, plan = tmp_path / "sr.tif", Plan((64, 64), side=64, margin=8, ramp=0)
+    with (
+        open_folder(out, plan, asked={}, resume=True),
+        pytest.raises(LdsrError, match="Another process is at work on sr.tif"),
+    ):
+        resolve_scene(scene, out, tiny_crew, SMALL)
+
+
+def test_a_window_that_fails_is_named_and_the_rest_is_kept(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
+) -> None:
+    out, whole = tmp_path / "sr.tif", tmp_path / "whole.tif"
+    resolve_scene(scene, whole, tiny_crew, SMALL)
+    plan = jobs.make_plan(scene.size, SMALL, local=True)
+    seen = plan[1, 1].seen
+    scene.broken = {(seen[0].start, seen[1].start)}
+    with pytest.raises(LdsrError) as failure:
+        resolve_scene(scene, out, tiny_crew, SMALL)
+    rows, columns = plan[1, 1].block
+    said = str(failure.value)
+    assert "1 window of 9 failed, the others of sr.tif are kept" in said and "--resume" in said
+    assert f"rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}" in said
+    assert "longitude 13.5" in said and "latitude 52.3" in said and "The block is damaged" in said
+    assert not out.exists()
+    scene.broken, before = set(), len(scene.reads)
+    resolve_scene(scene, out, tiny_crew, dataclasses.replace(SMALL, resume=True))
+    assert len(scene.reads) == before + 1
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_file_with_gaps_is_written_on_request(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
+) -> None:
+    plan = jobs.make_plan(scene.size, SMALL, local=True)
+    seen = plan[0, 0].seen
+    scene.broken = {(seen[0].start, seen[1].start)}
+    choices = dataclasses.replace(SMALL, gaps=True)
+    values, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
+    whole, _ = made(ArrayScene(scene.reflectance), tmp_path / "whole.tif", tiny_crew, SMALL)
+    gap = np.isnan(values[0])
+    rows, columns = plan[0, 0].block
+    assert gap[: 4 * rows.stop, : 4 * columns.stop].all()
+    assert gap.sum() < 1.4 * 16 * len(rows) * len(columns)
+    np.testing.assert_array_equal(values[:, ~gap], whole[:, ~gap])
+    assert [one["window"] for one in sheet["windows"]["failed"]] == [[0, 0]]
+
+
+def test_where_all_fails_it_ends_early(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fail(job, window, patch):
+        asked.append(window.key)
+        raise MemoryError
+
+    monkeypatch.setattr(jobs, "resolve_window", fail)
+    with pytest.raises(LdsrError, match="6 windows of 9 failed.*MemoryError"):
+        resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
+    assert len(set(asked)) == jobs.HOPELESS and len(asked) == 3 * jobs.HOPELESS
+
+
+def test_a_window_that_fails_once_is_tried_again(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = set()
+
+    def hesitate(job, window, patch):
+        if window.key not in once:
+            once.add(window.key)
+            raise RuntimeError("not now")
+        return worker.resolve_window(job, window, patch)
+
+    monkeypatch.setattr(jobs, "resolve_window", hesitate)
+    sheet = resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
+    assert not sheet["windows"]["failed"] and len(once) == 9
+
+
+def test_where_the_input_has_no_data_the_file_has_none(tmp_path: Path, tiny_crew: Here) -> None:
+    valid = np.ones((180, 190), bool)
+    valid[:100, :110] = False
+    valid[150, 150] = False
+    scene = ArrayScene(ground((180, 190)), valid=valid)
+    values, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
+    expected = ~valid.repeat(4, 0).repeat(4, 1)
+    np.testing.assert_array_equal(np.isnan(values), np.broadcast_to(expected, values.shape))
+    assert sheet["windows"]["with_data"] == 8, "a window without data costs nothing"
+
+
+def test_clouds_become_no_data_where_asked(tmp_path: Path, tiny_crew: Here) -> None:
+    classes = np.full((180, 190), 4, np.uint8)
+    classes[20:40, 30:60], classes[100:110, 100:110], classes[5:8, 5:8] = 9, 3, 11
+    scene = ArrayScene(ground((180, 190)), classes=classes)
+    choices = dataclasses.replace(SMALL, mask=("cloud", "shadow"))
+    values, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
+    gone = np.isin(classes, (*scl.CLOUD, *scl.SHADOW)).repeat(4, 0).repeat(4, 1)
+    np.testing.assert_array_equal(np.isnan(values[0]), gone)
+    assert sheet["file"]["made_no_data"] == ["cloud", "shadow"]
+
+
+def test_uncertainty_is_that_of_the_run(tmp_path: Path, tiny_crew: Here, tiny_pipeline) -> None:
+    scene = ArrayScene(ground((64, 64)))
+    choices = Choices(settings=dataclasses.replace(QUICK, samples=3), dtype="float32", detail=True)
+    values, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
+    assert len(values) == 9 and sheet["uncertainty"]["samples"] == 3
+    assert sheet["uncertainty"]["calibrated"] is False and sheet["uncertainty"]["calibration"]
+    row, column = -580002, 39996
+
+    def noise(seed: int) -> worker.NoiseField:
+        return worker.NoiseField(seed, row=row, column=column, size=(64, 64))
+
+    within = worker.Within(noise=noise, tags=(None, "none"))
+    settings = dataclasses.replace(QUICK, samples=3, settle=0.0)
+    result = tiny_pipeline(scene.sample(), settings, within=within)
+    np.testing.assert_array_equal(values[:4], result.sr.reflectance)
+    np.testing.assert_array_equal(values[4], result.detail)
+    np.testing.assert_array_equal(values[5:], result.uncertainty.half_width(0.9))
+
+
+def test_tags_are_those_of_the_scene(scene: ArrayScene, tmp_path: Path, tiny_crew: Here) -> None:
+    choices = Choices(settings=dataclasses.replace(QUICK, semantics="spectral"), side=64)
+    _, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
+    from ldsr.semantics.sources import find_tags
+
+    tags, _ = find_tags("spectral", scene.sample())
+    assert sheet["tags"]["source"] == "spectral"
+    assert sheet["tags"]["probabilities"] == {name: round(p, 4) for name, p in tags.items()}
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        (Choices(dtype="int16"), "The type is 'int16'; expected uint16 or float32"),
+        (Choices(settings=CHEAP, detail=True), "leave out --detail"),
+        (Choices(settings=Settings(semantics="clip")), "Tags by clip are of one picture"),
+        (Choices(mask=("fog",)), "--mask names fog; expected some of cloud, shadow, snow"),
+        (Choices(mask=("snow",)), "comes without a scene classification"),
+        (Choices(exact=True, machine=Machine(half=True)), "--exact needs float32"),
+        (Choices(side=50), "--side is 50; expected a multiple of 8 from 64 to 1024"),
+    ],
+)
+def test_what_does_not_go_together(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, choices: Choices, said: str
+) -> None:
+    with pytest.raises(LdsrError, match=said):
+        resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, choices)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_seen_before_the_start(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 2_000_000})
+    monkeypatch.setattr(jobs.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(LdsrError, match=r"may need 0\.0 GB.*but 0\.0 GB are free; make room"):
+        resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
+    assert not list(tmp_path.iterdir()) and not scene.reads
+
+
+def test_a_disk_that_fills_up_leaves_nothing_under_the_final_name(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(jobs.cog, "raster_copy", full)
+        with pytest.raises(LdsrError, match="cannot be written.*make room.*--resume"):
+            resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["sr.tif.job"]
+    resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, dataclasses.replace(SMALL, resume=True))
+    assert (tmp_path / "sr.tif").exists()
+
+
+def test_exactness_is_not_promised_of_a_model_that_looks_at_the_whole() -> None:
+    with pytest.raises(LdsrError, match="look at a whole picture at once"):
+        jobs.make_plan((500, 500), Choices(exact=True), local=False)
+    plan = jobs.make_plan((500, 500), Choices(), local=False)
+    assert {len(span) for span in plan[2, 2].seen} == {112}
+
+
+def test_a_plain_picture_has_no_place(tmp_path: Path, tiny_crew: Here) -> None:
+    scene = ArrayScene(ground((70, 70)), crs=None)
+    values, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
+    item = json.loads((tmp_path / "sr.stac.json").read_text())
+    assert np.isfinite(values).all() and item["geometry"] is None
