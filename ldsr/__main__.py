@@ -4,8 +4,6 @@ Status 0 on success; 2 with one line on standard error for anything the person c
 """
 
 import argparse
-import dataclasses
-import json
 import signal
 import sys
 from collections.abc import Callable
@@ -14,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from ldsr.errors import LdsrError
 from ldsr.machine import add_machine_options, limit_threads, machine_choices
-from ldsr.settings import BASES, CONSISTENCIES, SAMPLERS, SKIP_FORMS, Settings
+from ldsr.options import add_reading, add_settings, settings_of
+from ldsr.scene.batch_command import add_command as add_batch
+from ldsr.scene.command import add_command as add_scene
+from ldsr.writing import make_folder, write_result, write_sheet
 
 if TYPE_CHECKING:
     from ldsr.result import Uncertainty
-
-SCALES = ("dn/10000", "(dn-1000)/10000", "reflectance")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,25 +33,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Super-resolve each input; every result is written before the next is begun."""
-    names = (field.name for field in dataclasses.fields(Settings))
-    settings = Settings(**{name: getattr(options, name) for name in names})
+    settings = settings_of(options)
     choices = machine_choices(options)
-    _make_folder(options.out)
+    make_folder(options.out)
     # torch is loaded only once the cheap checks have passed
     from ldsr.data.reader import read_patch
     from ldsr.pipeline import Pipeline
 
-    bands = tuple(options.bands.split(",")) if options.bands else None
     pipeline, failed = None, False
     for path in options.inputs:
         try:
-            patch = read_patch(path, bands=bands, scale=options.scale)
+            patch = read_patch(path, bands=options.bands, scale=options.scale)
             if pipeline is None:
                 limit_threads()
                 pipeline = Pipeline.load(options.weights, **choices)
             result = pipeline(patch, settings)
-            written = _write(result, path, options)
-            print(f"{path} -> {written}")
+            stem = options.out / path.stem
+            written = write_result(result, stem, save_base=options.save_base)
+            write_sheet(result, stem)
+            print(f"{path} -> {written['sr']}")
             if result.uncertainty is not None:
                 print(_say_uncertainty(result.uncertainty))
         except LdsrError as error:
@@ -181,22 +180,6 @@ def _progress(name: str) -> Callable[[int, int | None], None]:
     return draw
 
 
-def _write(pipeline_result: object, path: Path, options: argparse.Namespace) -> Path:
-    from ldsr.data.geotiff import write_geotiff
-
-    stem = options.out / path.stem
-    written = write_geotiff(pipeline_result, Path(f"{stem}_sr.tif"))
-    if options.save_base:
-        write_geotiff(pipeline_result, Path(f"{stem}_base.tif"), picture="base")
-    if pipeline_result.detail is not None:
-        write_geotiff(pipeline_result, Path(f"{stem}_detail.tif"), picture="detail")
-    if pipeline_result.uncertainty is not None:
-        write_geotiff(pipeline_result, Path(f"{stem}_uncertainty.tif"), picture="uncertainty")
-    sheet = json.dumps(pipeline_result.run_sheet(), indent=2)
-    Path(f"{stem}.json").write_text(sheet + "\n", encoding="utf-8")
-    return written
-
-
 def _say_uncertainty(found: "Uncertainty") -> str:
     """How many samples, why no more, and whether the intervals hold what they say."""
     ended = {
@@ -208,15 +191,6 @@ def _say_uncertainty(found: "Uncertainty") -> str:
     trust = f"calibrated for {name!r}" if name else f"uncalibrated: {found.uncalibrated}"
     places = f"{len(found.places)} place{'' if len(found.places) == 1 else 's'} to check"
     return f"  {found.samples} of {found.asked} samples{ended}; {trust}; {places}"
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LdsrError(
-            f"Cannot make the folder {folder} ({error.strerror}); choose another --out."
-        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -231,12 +205,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
     command.add_argument("--weights", default="mini")
     add_machine_options(command)
-    _add_settings(command)
-    command.add_argument(
-        "--bands", metavar="B04,B03,B02,B08", help="order of the bands in the file"
-    )
-    command.add_argument("--scale", choices=SCALES, help="how digital numbers become reflectance")
+    add_settings(command)
+    add_reading(command)
     command.add_argument("--save-base", action="store_true", help="also write the base picture")
+
+    add_batch(commands)
+    add_scene(commands)
 
     command = commands.add_parser("weights", help="list, fetch or check weights")
     command.set_defaults(run=weights)
@@ -247,39 +221,6 @@ def _parser() -> argparse.ArgumentParser:
         "--from", dest="folder", type=Path, metavar="FOLDER", help="copy from here, no network"
     )
     return parser
-
-
-def _add_settings(command: argparse.ArgumentParser) -> None:
-    """One option for each setting; what it means and its range is said by `Settings`."""
-    default = {field.name: field.default for field in dataclasses.fields(Settings)}
-
-    def add(name: str, kind: type, help: str, **more: object) -> None:
-        option = "--" + name.replace("_", "-")
-        if default[name] is not None:
-            help = f"{help} (default {default[name]})"
-        command.add_argument(option, type=kind, default=default[name], help=help, **more)
-
-    add("base", str, "stage 1", choices=BASES)
-    add("sampler", str, "of both stages", choices=SAMPLERS)
-    add("steps", int, "of stage 1")
-    add("eta", float, "DDIM noise, 0..1")
-    add("temperature", float, "amplitude of the first noise, 0..1; by default the weights' own")
-    command.add_argument("--cascade", action="store_true", help="base sr3: twice x2, not once x4")
-    command.add_argument(
-        "--no-refine", dest="refine", action="store_false", help="leave out stage 2"
-    )
-    add("refine_steps", int, "of stage 2")
-    add("refine_strength", float, "how noisy stage 2 begins, 0..1")
-    add("detail_cap", float, "most that a pixel may be generated, 0..1")
-    add("control_scale", float, "weight of the base's structure in stage 2, 0..2")
-    add("semantics", str, "spectral, clip, llava, none, or tags such as 'forest:0.6, water:0.4'")
-    add("tag_weight", float, "guidance by the tags, 0..4")
-    add("skip_threshold", float, "change below which deep features are used again, 0..1")
-    add("skip_form", str, "what is used again", choices=SKIP_FORMS)
-    add("consistency", str, "operator of the back-projection", choices=CONSISTENCIES)
-    add("seed", int, "of the noise")
-    add("samples", int, "pictures drawn to see how far they differ, 2..32; 0 draws none")
-    add("settle", float, "change of the map below which sampling ends early, 0..1; 0 never")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,103 @@
+"""The files of a result: its pictures as GeoTIFF and its run sheet, whichever command made it.
+
+Knows names of files; what is in them, `ldsr.data.geotiff` and the result itself know.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ldsr.errors import LdsrError
+
+if TYPE_CHECKING:
+    from ldsr.result import SuperResolution
+
+
+def write_result(
+    result: "SuperResolution", stem: Path, *, save_base: bool = False
+) -> dict[str, Path]:
+    """Write every picture of a result.
+
+    Args:
+        result: of a run.
+        stem: folder and name that all files begin with.
+        save_base: write the picture of stage 1 too.
+
+    Returns:
+        By what they show ("sr", "base", "detail", "uncertainty"), the files that were written:
+        STEM_sr.tif and so on.
+
+    Raises:
+        LdsrError: the place cannot be written.
+    """
+    from ldsr.data.geotiff import write_geotiff
+
+    wanted = {
+        "sr": True,
+        "base": save_base,
+        "detail": result.detail is not None,
+        "uncertainty": result.uncertainty is not None,
+    }
+    return {
+        picture: write_geotiff(result, beside(stem, f"_{picture}.tif"), picture=picture)
+        for picture, is_wanted in wanted.items()
+        if is_wanted
+    }
+
+
+def write_sheet(
+    result: "SuperResolution", stem: Path, *, more: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the run sheet of a result to STEM.json, complete or not at all.
+
+    Args:
+        result: of a run.
+        stem: folder and name without ending.
+        more: what is to stand in it besides.
+
+    Raises:
+        LdsrError: the place cannot be written.
+    """
+    sheet = json.dumps({**result.run_sheet(), **(more or {})}, indent=2)
+    return write_complete(beside(stem, ".json"), f"{sheet}\n".encode())
+
+
+def write_complete(path: Path, content: bytes) -> Path:
+    """Write a file complete or not at all; one that is there is replaced.
+
+    Raises:
+        LdsrError: the place cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError as error:
+        raise LdsrError(
+            f"{path.name} cannot be written into {path.parent} ({error.strerror}); check that the "
+            "folder exists, may be written and has room."
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def beside(stem: Path, ending: str) -> Path:
+    """Add an ending to a name that may have points in it."""
+    return stem.with_name(stem.name + ending)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, unless it is there.
+
+    Raises:
+        LdsrError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LdsrError(
+            f"Cannot make the folder {folder} ({error.strerror}); choose another --out."
+        ) from error
