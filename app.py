@@ -25,6 +25,7 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
     from ldsr.web.map_picker import map_routes
     from ldsr.web.parts import header
     from ldsr.web.resolve_tab import build_resolve
+    from ldsr.web.scene_card import scene_routes
     from ldsr.web.studio import Studio
     from ldsr.web.study_tab import build_study, study_routes
     from ldsr.weights import WEIGHTS
@@ -48,7 +49,7 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
     page.queue(default_concurrency_limit=None)
     studio.open_first()
     ours = [*routes(studio), *map_routes(), *compare_routes(studio)]
-    ours += [*evaluate_routes(studio), *study_routes(studio)]
+    ours += [*evaluate_routes(studio), *study_routes(studio), *scene_routes(studio)]
     return page, theme.launch_options() | {"app_kwargs": {"routes": ours}}
 
 

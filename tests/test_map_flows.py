@@ -88,7 +88,7 @@ def test_a_box_is_drawn_back_as_it_will_be_read(studio):
         ({"lon": "11", "lat": 46.5}, "No place is chosen"),
         ({"lon": 11.3, "lat": 88.0}, "beyond the UTM grid"),
         ({"lon": 11.3, "lat": float("nan")}, "no place"),
-        (PLACE | {"side": 5000}, "expected one of"),
+        (PLACE | {"side": 4000}, "expected one of"),
         (PLACE | {"side": None}, "expected one of"),
     ],
 )

@@ -1,13 +1,13 @@
 // The map picker: what the person wants, and what the server is asked. `local` is the truth; values
 // of the server are merged into it when they answer the newest turn. The chart is in map_chart.js,
-// the list of scenes in map_scenes.js; the three files share one scope.
+// the list of scenes in map_scenes.js, areas in scene_area.js; the four files share one scope.
 const $ = (selector) => element.querySelector(selector);
 const $$ = (selector) => [...element.querySelectorAll(selector)];
 const root = $(".picker");
 // What the person may change while an answer is under way; such a change outlives the answer.
-const OWN = ["lon", "lat", "side", "query", "start", "end", "cloud", "catalogue", "order", "chosen"];
+const OWN = ["lon", "lat", "side", "span", "query", "start", "end", "cloud", "catalogue", "order", "chosen"];
 const BLANK = {
-  turn: 0, ask: "", lon: null, lat: null, side: 1280, ring: null, footprint: "", query: "", found: [],
+  turn: 0, ask: "", lon: null, lat: null, side: 1280, span: null, ring: null, footprint: "", query: "", found: [],
   start: "", end: "", cloud: 40, catalogue: "", catalogues: [], order: "clear", scenes: [], chosen: null,
   basemaps: null, picture: null, message: "", state: "idle",
 };
@@ -24,7 +24,7 @@ const hasBox = () => local.lon !== null && local.lat !== null;
 
 // What a list of scenes depends on: another value of this makes it out of date.
 function filters(value) {
-  return ["lon", "lat", "side", "start", "end", "cloud", "catalogue"].map((key) => value[key]).join("|");
+  return ["lon", "lat", "side", "span", "start", "end", "cloud", "catalogue"].map((key) => value[key]).join("|");
 }
 
 function ask(what) {
@@ -47,7 +47,7 @@ function askLater(what, delay) {
 // and the numbers of its scenes, which trickle in.
 function takeLate(value) {
   if (local.basemaps === null && value.basemaps) local.basemaps = value.basemaps;
-  if (["lon", "lat", "side"].some((key) => value[key] !== local[key])) return;
+  if (["lon", "lat", "side", "span"].some((key) => String(value[key]) !== String(local[key]))) return;
   if (!local.ring && value.ring) Object.assign(local, { ring: value.ring, footprint: value.footprint });
   const late = new Map((value.scenes || []).map((scene) => [scene.key, scene]));
   local.scenes = local.scenes.map((scene) => fuller(scene, late.get(scene.key) || scene));
@@ -68,7 +68,7 @@ function take(value) {
     const mine = new Map(local.scenes.map((scene) => [scene.key, scene]));
     rest.scenes = rest.scenes.map((scene) => fuller(mine.get(scene.key), scene));
   }
-  for (const key of unasked ? [] : OWN) if (local[key] !== sent[key]) delete rest[key];
+  for (const key of unasked ? [] : OWN) if (String(local[key]) !== String(sent[key])) delete rest[key];
   Object.assign(local, rest);
   if (!unasked && local.ask === "scenes" && value.state !== "error") searched = filters(value);
 }
@@ -151,7 +151,7 @@ function drawFields() {
   fill("[data-end]", local.end);
   fill("[data-cloud]", local.cloud);
   $(".picker-cloud output").textContent = `${local.cloud} %`;
-  for (const radio of $$(".picker-sides input")) radio.checked = Number(radio.value) === local.side;
+  drawArea();
   $(".picker-footprint").textContent = local.footprint || (hasBox() ? " " : "Click the map, or enter a place.");
   const select = $("[data-catalogue]");
   const options = (local.catalogues || []).map(({ key, title }) => new Option(title, key));
@@ -223,8 +223,9 @@ function wire() {
   }
   for (const radio of $$(".picker-sides input")) {
     radio.addEventListener("change", () => {
-      local.side = Number(radio.value);
+      Object.assign(local, { side: Number(radio.value), span: null });
       if (hasBox()) setBox(local.lon, local.lat, { show: true, delay: 250 });
+      else draw();
     });
   }
   for (const key of ["start", "end", "cloud", "catalogue"]) {
@@ -270,9 +271,10 @@ function wake() {
   }).observe(host);
 }
 
-// The rest of the scope is there once all three files have run.
+// The rest of the scope is there once all four files have run.
 queueMicrotask(() => {
   wireScenes();
+  wireArea();
   wire();
   watch("value", () => {
     const before = [local.lon, local.lat].join();

@@ -68,15 +68,17 @@ function makeChart(host) {
   const grid = makeGrid(L, map);
   const tiles = makeTiles(L, map);
   const box = makeBox(L, map);
+  const pen = makePen(L, map, host);
   // the wheel scrolls the page until the map is being used
   host.addEventListener("focus", () => map.scrollWheelZoom.enable());
   host.addEventListener("blur", () => root.classList.contains("is-large") || map.scrollWheelZoom.disable());
   map.on("moveend", () => [land, grid, box].forEach((part) => part.draw()));
-  map.on("click", (event) => setBox(event.latlng.lng, event.latlng.lat));
+  map.on("click", (event) => isDrawing() || setBox(event.latlng.lng, event.latlng.lat));
   host.addEventListener("keydown", (event) => chartKey(map, host, event));
   land.draw();
   grid.draw();
   return {
+    drawing: pen,
     draw() {
       box.draw();
       tiles.draw();
@@ -89,8 +91,8 @@ function makeChart(host) {
     // Moves so that the box can be seen: near it when asked to, or when it would be a mere dot.
     reveal(show) {
       const at = [local.lat, box.lon()];
-      const near = { 640: 14, 1280: 13, 2560: 12 }[local.side] || 13;
-      if (map.getZoom() < 9) map.setView(at, near);
+      const near = Math.max(6, Math.min(14, Math.round(13.3 - Math.log2(Math.max(...kilometres()) / 1.28))));
+      if (isArea() ? show : map.getZoom() < 9) map.setView(at, near);
       else if (show) map.setView(at, Math.max(map.getZoom(), near));
     },
   };
@@ -103,7 +105,7 @@ function chartKey(map, host, event) {
     const centre = map.getCenter();
     setBox(centre.lng, centre.lat);
   } else if (event.shiftKey && shift && hasBox()) {
-    const [across, up] = spans(local.lat, local.side);
+    const [across, up] = extent(local.lat);
     const lon = local.lon + (shift[0] * across) / 10;
     setBox(lon, local.lat + (shift[1] * up) / 10, { delay: 250 });
     if (!map.getBounds().contains([local.lat, copied(map, local.lon)])) {
@@ -244,7 +246,7 @@ function makeBox(L, map) {
   let dragged = false;
   const lon = () => copied(map, local.lon);
   const roughly = (at) => {
-    const [across, up] = spans(at.lat, local.side).map((span) => span / 2);
+    const [across, up] = extent(at.lat).map((span) => span / 2);
     const corners = [[up, -across], [up, across], [-up, across], [-up, -across]];
     rough.setLatLngs(corners.map(([dy, dx]) => [at.lat + dy, at.lng + dx])).addTo(map);
     exact.remove();

@@ -19,6 +19,7 @@ from ldsr.errors import AmbiguousPatchError, LdsrError
 from ldsr.settings import Settings
 from ldsr.web import trust
 from ldsr.web.pictures import Shown
+from ldsr.web.scene_offer import Offer, offer_upload
 from ldsr.web.session import Job
 from ldsr.web.studio import Studio
 from ldsr.web.views import busy_value, job_status, sampling_value, status, viewer_value
@@ -35,6 +36,7 @@ QUESTIONS = {
     "bands": "Which bands does it hold, in this order?",
 }
 EARLIER = "Super-resolved when the server started."
+TOO_LARGE = "Too large to be shown at once; it can be run as a scene job: see below."
 READY = "Ready. Press Super-resolve, or Ctrl + Enter."
 EMPTY = {
     "shown": None,
@@ -42,9 +44,11 @@ EMPTY = {
     "viewer": {"mode": "empty"},
     "sample": None,
     "pending": None,
+    "offer": None,
 }
 """State of a visitor: id of the picture on screen, id of what the page measures of it (a result),
-the viewer's value, its sample, and an upload that waits for an answer."""
+the viewer's value, its sample, an upload that waits for an answer, id of what is offered to be run
+as a scene job."""
 
 
 def screen(state: dict[str, Any], line: dict[str, Any]) -> list[Any]:
@@ -94,7 +98,7 @@ def reading(state: dict[str, Any], line: dict[str, Any]) -> list[Any]:
 
 def kept(state: dict[str, Any], line: dict[str, Any]) -> list[Any]:
     """Say something; what was on the screen stays."""
-    shot = screen(state | {"pending": None}, line)
+    shot = screen(state | {"pending": None, "offer": None}, line)
     return [*shot, {"key": state["sample"]}, None, gr.update(visible=False), gr.update()]
 
 
@@ -114,16 +118,34 @@ def read_upload(studio: Studio, state: dict[str, Any], pending: dict[str, Any]) 
     except AmbiguousPatchError as error:
         return asked(state, pending | {"question": error.question}, error)
     except LdsrError as error:
-        return refused(state, str(error))
+        return _too_large(studio, state, pending) or refused(state, str(error))
     except Exception:
         _log.exception("an upload could not be read")
         return refused(state, f"{name} could not be read; please try another file.")
     return took(studio, patch, None)
 
 
+def _too_large(studio: Studio, state: dict[str, Any], pending: dict[str, Any]) -> list[Any] | None:
+    """Offer a scene job for an upload that was refused, None where it is not for its size."""
+    try:
+        offer = offer_upload(pending["paths"], pending["answers"])
+    except AmbiguousPatchError as error:
+        return asked(state, pending | {"question": error.question}, error)
+    except LdsrError:
+        return None
+    return None if offer is None else offered(studio, state, offer)
+
+
+def offered(studio: Studio, state: dict[str, Any], offer: Offer) -> list[Any]:
+    """Offer a scene job; what was on the screen stays."""
+    waiting = state | {"pending": None, "offer": studio.keep_small(offer)}
+    shot = screen(waiting, status("ask", TOO_LARGE))
+    return [*shot, {"key": state["sample"]}, None, gr.update(visible=False), gr.update()]
+
+
 def asked(state: dict[str, Any], pending: dict[str, Any], error: AmbiguousPatchError) -> list[Any]:
     """Ask the person, and remember what for."""
-    waiting = state | {"pending": pending}
+    waiting = state | {"pending": pending, "offer": None}
     label = QUESTIONS.get(error.question, "Please choose")
     radio = gr.Radio(list(error.choices), value=None, label=label)
     shot = screen(waiting, status("ask", str(error)))

@@ -12,6 +12,7 @@ from ldsr.errors import LdsrError
 from ldsr.web import map_flows, parts, tags
 from ldsr.web.flows import read_upload, refused, took
 from ldsr.web.map_picker import map_picker, picker_value
+from ldsr.web.scene_card import connect_offer
 from ldsr.web.studio import Studio
 from ldsr.web.widgets import LIVE, QUIET, Widgets
 
@@ -67,8 +68,10 @@ def connect_inputs(studio: Studio, widgets: Widgets, page: gr.Blocks) -> None:
         _connect_reference(studio, widgets, page),
     ):
         event.then(renew, inputs, widgets.tags, **QUIET)
+        connect_offer(studio, widgets, event)
     event = _connect_map(studio, widgets)
     event.then(renew, [*inputs, widgets.map], widgets.tags, **QUIET)
+    connect_offer(studio, widgets, event)
 
 
 def _connect_sample(studio: Studio, widgets: Widgets) -> Any:
@@ -141,6 +144,11 @@ def _connect_map(studio: Studio, widgets: Widgets) -> Any:
         visitor = request.session_hash
         if parts.same_value(value, "ask") == "choose":
             key = str(value.get("chosen"))
+            area = map_flows.area_found(studio, key)
+            if area is not None:
+                changes, shot = map_flows.offer(studio, state, visitor, area)
+                yield [{**value, **changes}, *shot]
+                return
             reading = map_flows.read(studio, state, visitor, map_flows.listed(studio, key))
             async for changes, shot in reading:
                 yield [{**value, **changes}, *shot]

@@ -23,6 +23,8 @@ from ldsr.data.scenes import Scene, day
 from ldsr.errors import AmbiguousPatchError, LdsrError, SceneError
 from ldsr.web import flows
 from ldsr.web.basemaps import basemaps
+from ldsr.web.scene_area import Area, area_of, is_area
+from ldsr.web.scene_offer import offer_area
 from ldsr.web.studio import Studio
 from ldsr.web.views import status
 
@@ -138,6 +140,22 @@ async def read(
         yield changes | {"state": "done", "message": message}, shot
 
 
+def offer(
+    studio: Studio, state: dict[str, Any], visitor: str, found: Found
+) -> tuple[dict[str, Any], list[Any]]:
+    """Offer a scene job for an area of a scene; as `read` gives it."""
+    studio.take_turn(visitor)
+    made = offer_area(found.scene, found.box)
+    message = f"The scene of {day(found.scene.acquired)} can be run as a scene job: see the panel."
+    return {"state": "done", "message": message}, flows.offered(studio, state, made)
+
+
+def area_found(studio: Studio, key: str | None) -> Found | None:
+    """The scene of somebody's list under a key, where it was found for an area."""
+    found = studio.store.get(key)
+    return found if isinstance(found, Found) and isinstance(found.box, Area) else None
+
+
 def listed(studio: Studio, key: str | None) -> Find:
     """Find a scene of somebody's list by its key."""
 
@@ -223,7 +241,8 @@ async def _find_scenes(studio: Studio, value: Value) -> AsyncIterator[dict[str, 
     scenes = await asyncio.to_thread(find_scenes, box, **asked)
     shown = scenes[:MOST_SHOWN]
     founds = {studio.keep_small(Found(scene, box)): scene for scene in shown}
-    cards = {key: _card(key, scene) for key, scene in founds.items()}
+    thumb = not isinstance(box, Area) or box.looked_into
+    cards = {key: _card(key, scene, thumb=thumb) for key, scene in founds.items()}
     count = f"{len(shown)} scenes" if len(shown) > 1 else "1 scene"
     count += f", the newest of {len(scenes)}" if len(scenes) > len(shown) else ""
     room, done = asyncio.Semaphore(AT_ONCE), 0
@@ -246,7 +265,7 @@ async def _find_scenes(studio: Studio, value: Value) -> AsyncIterator[dict[str, 
     yield {"state": "done", "message": f"{count}.", "scenes": list(cards.values())}
 
 
-def _card(key: str, scene: Scene) -> dict[str, Any]:
+def _card(key: str, scene: Scene, *, thumb: bool) -> dict[str, Any]:
     return {
         "key": key,
         "id": scene.id,
@@ -256,12 +275,14 @@ def _card(key: str, scene: Scene) -> dict[str, Any]:
         "box_cloud": None,
         "covers": None,
         "note": "",
-        "thumb": f"ldsr/t/{key}.png",
+        "thumb": f"ldsr/t/{key}.png" if thumb else "",
     }
 
 
 def _box_cloud(scene: Scene, box: Box) -> dict[str, Any]:
     """Measure cloud and coverage over a box; what goes wrong is a note beside the scene."""
+    if isinstance(box, Area) and not box.looked_into:  # by the frames of its tiles alone
+        return {"covers": min(1.0, sum(tile.covers(box) for tile in scene.tiles))}
     try:
         classes = read_classes(scene, box)
     except LdsrError as error:
@@ -275,7 +296,12 @@ def _box_cloud(scene: Scene, box: Box) -> dict[str, Any]:
 
 
 def _drawn(box: Box) -> dict[str, Any]:
-    outline = {"ring": [list(point) for point in box.ring()], "side": box.side}
+    outline: dict[str, Any] = {"ring": [list(point) for point in box.ring()]}
+    if isinstance(box, Area):
+        (rows, columns), (across, up) = box.size, box.kilometres
+        size = f"{across:.1f} x {up:.1f} km, {columns} x {rows} px"
+        return outline | {"footprint": f"{size} in {box.crs}: run as a scene job"}
+    outline["side"] = box.side
     ground = f"{box.crs}, {box.west}–{box.east} E, {box.south}–{box.north} N"
     return outline | {"footprint": ground}
 
@@ -291,6 +317,8 @@ def _box(value: Value) -> Box:
     numbers = [number for number in (lon, lat) if isinstance(number, int | float)]
     if len(numbers) < 2:
         raise SceneError("No place is chosen; click the map, or type latitude and longitude.")
+    if is_area(side, value.get("span")):
+        return area_of(float(lon), float(lat), side, value.get("span"))
     return box_at(float(lon), float(lat), side)
 
 

@@ -19,7 +19,7 @@ from starlette.types import Scope
 from ldsr.data.places import SIDES
 from ldsr.web.theme import ASSETS, asset
 
-SCRIPTS = ("map.js", "map_chart.js", "map_scenes.js")
+SCRIPTS = ("map.js", "map_chart.js", "map_scenes.js", "scene_area.js")
 """Joined in this order; they share one scope."""
 DAYS = 90
 """Length of the period that is searched until the person says otherwise."""
@@ -62,6 +62,7 @@ def picker_value(**changes: Any) -> dict[str, Any]:
         "lon": None,
         "lat": None,
         "side": SIDES[1],
+        "span": None,
         "ring": None,
         "footprint": "",
         "query": "",

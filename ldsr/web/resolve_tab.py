@@ -10,11 +10,12 @@ import gradio as gr
 
 from ldsr.data.samples import load_sample
 from ldsr.errors import LdsrError
-from ldsr.settings import Settings
 from ldsr.web import flows, knobs, opening, parts, tags, time_views
 from ldsr.web.flows import EMPTY, screen
 from ldsr.web.input_tabs import build_inputs, connect_inputs
+from ldsr.web.scene_card import connect_scenes, scene_card
 from ldsr.web.studio import Studio
+from ldsr.web.tags import read_settings
 from ldsr.web.views import status
 from ldsr.web.widgets import LIVE, NOW, QUIET, Widgets
 
@@ -37,11 +38,13 @@ def build_resolve(studio: Studio, page: gr.Blocks) -> Widgets:
         with gr.Column(scale=0, min_width=300, elem_id="controls"):
             controls = _controls(studio)
         with gr.Column(scale=1, min_width=300, elem_id="output"):
-            line, viewer = parts.status_line(), parts.viewer(timed)
-    widgets = Widgets(state=gr.State(dict(EMPTY)), status=line, viewer=viewer, **controls)
+            line, scenes, viewer = parts.status_line(), scene_card(studio), parts.viewer(timed)
+    shown = {"status": line, "scenes": scenes, "viewer": viewer}
+    widgets = Widgets(state=gr.State(dict(EMPTY)), **shown, **controls)
     connect_inputs(studio, widgets, page)
     _connect_tags(studio, widgets)
     _connect_run(studio, widgets)
+    connect_scenes(studio, widgets)
     _connect_page(studio, widgets, page)
     return widgets
 
@@ -133,14 +136,3 @@ def _connect_page(studio: Studio, widgets: Widgets, page: gr.Blocks) -> None:
     page.load(tagged, None, widgets.tags, **QUIET)
     load.then(tagged_scene, widgets.state, widgets.tags, **QUIET)
     page.unload(closed)
-
-
-def read_settings(
-    main: dict[str, Any] | None, more: dict[str, Any] | None, land_cover: dict[str, Any] | None
-) -> Settings:
-    """Make Settings of the values of the two panels and of the land-cover editor.
-
-    Raises:
-        LdsrError: a value that is missing or out of its range, or tags that cannot be read.
-    """
-    return knobs.to_settings({**(main or {}), **(more or {})}, tags.semantics_of(land_cover))

@@ -17,6 +17,7 @@ from ldsr.result import SuperResolution
 from ldsr.settings import BASES, PRESETS, Settings
 from ldsr.web.page_times import PageTimes
 from ldsr.web.pictures import Frames, Shown
+from ldsr.web.scene_jobs import SceneJobs
 from ldsr.web.session import Job, Line, Store
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,11 @@ class Studio:
         self._reads: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
         self._tagging = threading.Lock()
+
+    @functools.cached_property
+    def scene_jobs(self) -> SceneJobs:
+        """The scene jobs of this server."""
+        return SceneJobs()
 
     def preset(self, name: str = "balanced") -> Settings:
         """A preset as far as the weights can do it: without stage 2 where there is none."""

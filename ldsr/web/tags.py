@@ -9,7 +9,8 @@ from typing import Any
 from ldsr.data.patch import Patch
 from ldsr.errors import LdsrError
 from ldsr.semantics.vocabulary import VOCABULARY, format_tags, parse_tags
-from ldsr.settings import PRESETS, SEMANTICS
+from ldsr.settings import PRESETS, SEMANTICS, Settings
+from ldsr.web import knobs
 from ldsr.web.studio import Studio
 
 EDITED = "edited"
@@ -107,3 +108,14 @@ def renew(studio: Studio, patch: Patch | None, value: Mapping[str, Any]) -> dict
     if patch is None:
         return tags_value(source, None)
     return find(studio, patch, source)
+
+
+def read_settings(
+    main: dict[str, Any] | None, more: dict[str, Any] | None, land_cover: dict[str, Any] | None
+) -> Settings:
+    """Make Settings of the values of the two panels and of the land-cover editor.
+
+    Raises:
+        LdsrError: a value that is missing or out of its range, or tags that cannot be read.
+    """
+    return knobs.to_settings({**(main or {}), **(more or {})}, semantics_of(land_cover))

@@ -19,6 +19,7 @@ STYLES = (
     "compare.css",
     "evaluate.css",
     "study.css",
+    "scene.css",
 )
 """Our style sheets, joined in this order."""
 MAX_UPLOAD = 200 * 2**20

@@ -27,10 +27,11 @@ class Widgets:
     cancel: gr.Button
     status: gr.HTML
     viewer: gr.HTML
+    scenes: gr.HTML
 
     @property
     def settings(self) -> list[gr.components.Component]:
-        """In the order of `resolve_tab.read_settings`."""
+        """In the order of `tags.read_settings`."""
         return [self.main, self.more, self.tags]
 
     @property

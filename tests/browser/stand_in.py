@@ -1,11 +1,12 @@
 """The page around a stand-in for the model: `python tests/browser/stand_in.py --port N`.
 
-Two stages in no time, and no base map. Seed 1001 holds every run in stage 1, seed 1002 in stage 2,
-seed 1003 at its third sample, until cancelled.
+Two stages in no time, no base map; scene jobs by `tests/scene_stand_in.py`. Seed 1001 holds
+every run in stage 1, seed 1002 in stage 2, seed 1003 at its third sample, until cancelled.
 """
 
 import argparse
 import dataclasses
+import functools
 import os
 import sys
 import time
@@ -20,9 +21,18 @@ import numpy as np  # noqa: E402
 import app  # noqa: E402
 from ldsr.data import samples  # noqa: E402
 from ldsr.steps import Step  # noqa: E402
+from ldsr.web import studio  # noqa: E402
+from ldsr.web.scene_jobs import SceneJobs  # noqa: E402
+from ldsr.web.scene_run import scene_command  # noqa: E402
 from tests.fakes import FakePipeline  # noqa: E402
 
 HOLDS = {1001: ("denoise", 2), 1002: ("refine denoise", 2), 1003: ("sample", 3)}
+
+
+def scene_stand_in(record) -> list[str]:
+    """The command of a scene job, but another program."""
+    python, _, _, _, *rest = scene_command(record)
+    return [python, str(Path(__file__).parents[1] / "scene_stand_in.py"), *rest]
 
 
 class HoldingPipeline(FakePipeline):
@@ -73,6 +83,7 @@ def main() -> None:
         for module in [*sys.modules.values()]:
             if getattr(module, "load_sample", None) is real:
                 module.load_sample = cloudy(real)
+    studio.SceneJobs = functools.partial(SceneJobs, command=scene_stand_in)
     pipeline = HoldingPipeline()
     pipeline.can_refine = not options.base_only
     page, launch = app.build_app(pipeline)
