@@ -22,6 +22,7 @@ _HOMES = {
 }
 
 __all__ = list(_HOMES)
+__version__ = "0.1"
 
 
 def __getattr__(name: str) -> object:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ldsr.batch.command import add_command as add_batch
 from ldsr.errors import LdsrError
 from ldsr.machine import add_machine_options, limit_threads, machine_choices
 from ldsr.options import add_reading, add_settings, settings_of
-from ldsr.scene.batch_command import add_command as add_batch
 from ldsr.scene.command import add_command as add_scene
 from ldsr.writing import make_folder, write_result, write_sheet
 

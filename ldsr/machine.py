@@ -5,8 +5,11 @@ keeps its own threads.
 """
 
 import argparse
+import contextlib
 import math
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,6 +158,19 @@ def machine_choices(options: argparse.Namespace) -> dict[str, object]:
         "compiled": options.compiled or compile_asked(),
         "half": options.half,
     }
+
+
+@contextlib.contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let a request to end (SIGTERM) stop work as Ctrl-C does; in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _quotas(root: Path) -> Iterator[float]:

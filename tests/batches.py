@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ldsr.__main__ import main
+from ldsr.batch import job as batch
+from ldsr.batch import records as batch_records
 from ldsr.pipeline import Pipeline
-from ldsr.scene import batch, batch_records
 from tests.rasters import make_dn, write_tif
 
 QUICK = ["--workers", "0", "--steps", "1", "--refine-steps", "1"]

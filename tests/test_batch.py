@@ -10,10 +10,10 @@ import pytest
 import rasterio
 
 from ldsr.__main__ import main
+from ldsr.batch import job as batch
+from ldsr.batch.inputs import list_entries
 from ldsr.data.reader import read_patch
 from ldsr.errors import LdsrError
-from ldsr.scene import batch
-from ldsr.scene.batch_inputs import list_entries
 from ldsr.settings import Settings
 from tests.batches import do, make_pictures, sheet, table, use_tiny
 from tests.rasters import make_dn, write_tif

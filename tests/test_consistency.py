@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldsr.consistency import PSF_SIGMA, back_project, degrade
+from ldsr.consistency import PSF_SIGMA, back_project, back_project_bounded, degrade
 
 OPERATORS = ("psf", "box")
 
@@ -219,3 +219,56 @@ def test_it_is_quick() -> None:
     started = time.perf_counter()
     back_project(x, lr)
     assert time.perf_counter() - started < 2.0
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_with_rounds_a_window_gets_what_the_picture_gets(operator: str) -> None:
+    """With a tolerance it does not: where it stops depends on the whole picture."""
+    x, lr = upsample(degrade(fields(96, 96))), degrade(fields(96, 96))
+    lr[..., :20, :20] += 0.3  # far away, and far from what is seen there
+    freedom = (fields(96, 96)[:, :1] > 0.2).float()
+    window, core = slice(40, 96), slice(16, 56)
+
+    def cut(picture: torch.Tensor) -> torch.Tensor:
+        times = picture.shape[-1] // 96
+        here = slice(times * window.start, times * window.stop)
+        return picture[..., here, here]
+
+    def apart(**how: object) -> float:
+        inner = slice(4 * core.start, 4 * core.stop)
+        found = []
+        for bound in ({}, {"freedom": freedom}):
+            cut_bound = {name: cut(value) for name, value in bound.items()}
+            whole = back_project(x, lr, operator=operator, **bound, **how).x
+            part = back_project(cut(x), cut(lr), operator=operator, **cut_bound, **how).x
+            found.append((cut(whole) - part)[..., inner, inner].abs().max().item())
+        whole = back_project_bounded(x, x, lr, freedom=freedom, operator=operator, **how).x
+        near = {"freedom": cut(freedom), "operator": operator, **how}
+        part = back_project_bounded(cut(x), cut(x), cut(lr), **near).x
+        return max(*found, (cut(whole) - part)[..., inner, inner].abs().max().item())
+
+    assert apart(rounds=20) < 2e-6
+    assert apart() > 2e-5
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_rounds_bring_it_as_near_as_a_tolerance(operator: str) -> None:
+    truth = fields(64, 64)
+    lr = degrade(truth, operator=operator)
+    x = upsample(lr)
+    far = back_project(x, lr, operator=operator, tol=0, max_iterations=0)
+    near = back_project(x, lr, operator=operator, rounds=20)
+    assert float(near.after) < 0.05 * float(far.before) and near.iterations == 20
+    free = torch.ones(1, 1, 256, 256)
+    bounded = back_project_bounded(x, x, lr, freedom=0 * free, operator=operator, rounds=20)
+    assert float(bounded.after) < 0.05 * float(far.before), "the last of it is for all pixels"
+
+
+def test_rounds_leave_what_may_not_change() -> None:
+    x, lr = upsample(degrade(fields())), degrade(fields())
+    side = x.shape[-1]
+    freedom = torch.zeros(1, 1, side, side)
+    freedom[..., : side // 2] = 1
+    result = back_project(x, lr, freedom=freedom, rounds=20)
+    assert torch.equal(result.x[..., side // 2 :], x[..., side // 2 :])
+    assert not torch.equal(result.x[..., : side // 2], x[..., : side // 2])

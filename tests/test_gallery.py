@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ldsr.batch import gallery
+from ldsr.batch.gallery import FACTS, MARK, is_foreign, to_html, write_gallery
+from ldsr.batch.inputs import Entry
+from ldsr.batch.pictures import LONGEST, draw_pictures
+from ldsr.batch.records import SHARE, STATES, Record
 from ldsr.data.patch import Patch
-from ldsr.scene import gallery
-from ldsr.scene.batch_inputs import Entry
-from ldsr.scene.batch_records import SHARE, STATES, Record
-from ldsr.scene.gallery import FACTS, MARK, is_foreign, to_html, write_gallery
-from ldsr.scene.gallery_pictures import LONGEST, draw_pictures
 from ldsr.settings import Settings
 from tests.batches import Page, do, make_pictures, sheet, use_tiny
 from tests.conftest import make_patch

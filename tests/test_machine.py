@@ -1,6 +1,7 @@
 """Threads and pages: no more than this process may keep busy, unless the person says so."""
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from ldsr.errors import LdsrError
 from ldsr.machine import (
     add_machine_options,
     asked_threads,
+    free_memory,
     limit_threads,
+    local_workers,
     machine_choices,
     usable_cores,
 )
@@ -190,3 +193,53 @@ def test_huge_pages_are_asked_for_unless_the_person_has_chosen(set_before, found
         environment[PAGES] = set_before
     code = f"import os, ldsr; print(os.environ[{PAGES!r}])"
     assert said_by(code, environment) == found
+
+
+@pytest.mark.parametrize(
+    ("free", "asked", "found"),
+    [
+        ("67108864 kB", None, (21, 3)),
+        ("6500000 kB", None, (2, 32)),
+        ("1000 kB", None, (1, 64)),
+        ("67108864 kB", 0, (0, 64)),
+        ("67108864 kB", 5, (5, 12)),
+        ("67108864 kB", 100, (100, 1)),
+    ],
+)
+def test_workers_share_cores_and_memory(
+    host: Path, monkeypatch: pytest.MonkeyPatch, free: str, asked: int | None, found: tuple
+) -> None:
+    write(host, proc__meminfo=f"MemTotal: 99 kB\nMemAvailable:  {free}\n")
+    monkeypatch.setattr(machine, "free_memory", functools.partial(free_memory, host))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert local_workers(asked) == found
+
+
+def test_each_gpu_gets_a_worker(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert local_workers() == (4, 16)
+
+
+def test_asked_threads_are_those_of_each_worker(
+    host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LDSR_THREADS", "7")
+    assert local_workers(3) == (3, 7)
+
+
+def test_memory_ends_where_the_container_ends(host: Path) -> None:
+    write(host, proc__meminfo="MemAvailable: 8000000 kB\n")
+    assert free_memory(host) == 8000000 * 1024
+    write(
+        host,
+        **{
+            f"sys__fs__cgroup__{k}": v
+            for k, v in {
+                "memory_dot_max": "2000000000\n",
+                "memory_dot_current": "500000000\n",
+            }.items()
+        },
+    )
+    assert free_memory(host) == 1_500_000_000
+    write(host, sys__fs__cgroup__memory_dot_max="max\n")
+    assert free_memory(host) == 8000000 * 1024

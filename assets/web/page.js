@@ -31,13 +31,15 @@
   // A file that is too large is refused before it is sent, in the status line like any other.
   const limit = window.ldsrMaxUpload;
   const refuse = (event, files) => {
-    const large = [...(files || [])].find((file) => file.size > limit);
-    if (!large || !event.target.closest("#upload")) return;
+    const chosen = [...(files || [])];
+    const total = chosen.reduce((sum, file) => sum + file.size, 0);
+    if (total <= limit || !event.target.closest("#upload")) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     if (event.type === "change") event.target.value = "";
     const size = (bytes) => `${Math.round(bytes / 2 ** 20)} MB`;
-    const text = `${large.name} has ${size(large.size)}; at most ${size(limit)} can be uploaded: cut out a patch first.`;
+    const what = chosen.length > 1 ? `${chosen.length} files have` : `${chosen[0].name} has`;
+    const text = `${what} ${size(total)}; at most ${size(limit)} can be uploaded: cut out a patch first.`;
     document.dispatchEvent(new CustomEvent("ldsr-say", { detail: text }));
   };
   window.addEventListener("change", (event) => refuse(event, event.target.files), true);

@@ -9,6 +9,7 @@ const OPEN = ["waiting", "starting", "computing", "writing"];
 const shared = new URLSearchParams(window.location.search).get("job");
 const jobs = new Map(); // by id: {id, key, view}; the newest first
 let offered = null; // key of the offer that is shown
+let followed = ""; // id of the job that the status line speaks of
 let busy = false; // a question about the offer is under way
 let timer = null;
 
@@ -27,6 +28,19 @@ function remember(change) {
   } catch {
     // private browsing: the jobs are shown until the page is closed
   }
+}
+
+const IN_LINE = "The scene job is in the line; its card says how far it is.";
+const ENDS = {
+  done: ["done", "The scene job is done; its card has the files."],
+  failed: ["error", "The scene job has failed; its card says why."],
+  stopped: ["idle", "The scene job was stopped; its card can go on with it."],
+};
+
+// Only in the place of what the status line says of a scene job: another run may be under way.
+function tell(state, text) {
+  const detail = { state, text, instead: /^The scene job / };
+  document.dispatchEvent(new CustomEvent("ldsr-say", { detail }));
 }
 
 const isOpen = (job) => Boolean(job.view) && OPEN.includes(job.view.state);
@@ -86,6 +100,7 @@ function drawEmpty() {
 function takeMade() {
   const made = (props.value || {}).made;
   if (!made || jobs.has(made.id)) return;
+  followed = made.id;
   remember((known) => [made, ...known.filter((one) => one.id !== made.id)]);
   const older = [...jobs];
   jobs.clear();
@@ -118,8 +133,13 @@ function take(asked, views) {
   for (const id of asked) {
     const job = jobs.get(id);
     if (!job) continue;
-    if (views[id]) job.view = views[id];
-    else if (job.key) forget(id);
+    if (views[id]) {
+      job.view = views[id];
+      if (id === followed && ENDS[job.view.state]) {
+        tell(...ENDS[job.view.state]);
+        followed = "";
+      }
+    } else if (job.key) forget(id);
     else job.view = { id, state: "gone", name: "Scene job", size: null, files: {}, about: {} };
   }
 }
@@ -145,6 +165,10 @@ async function act(job, what, button) {
     drawJobs();
     (next ? next.querySelector("button, a") || next : $(".sc-jobs h2")).focus?.();
     return;
+  }
+  if (!job.refused && ["go_on", "finish"].includes(what)) {
+    followed = job.id;
+    tell("done", IN_LINE);
   }
   await look();
 }

@@ -16,6 +16,7 @@ const CARD = `
     <a class="button strong" data-file="cog" download></a><a class="button" data-file="sheet" download></a><a class="button" data-file="stac" download></a>
     <button type="button" class="button" data-act="cancel">Cancel</button>
     <button type="button" class="button strong" data-act="go_on">Go on</button>
+    <button type="button" class="button" data-act="finish" title="Compute the failed windows once more, then write the file; those that fail again are empty in it.">Finish with gaps</button>
     <button type="button" class="button" data-link>Copy link</button>
     <button type="button" class="button" data-act="discard">Discard</button>
   </div>`;
@@ -43,7 +44,8 @@ function numbers(view) {
   if (view.state === "done" && view.seconds) said.push(`took ${span(view.seconds)}`);
   if (view.expires) {
     const options = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
-    said.push(`kept until ${new Date(1000 * view.expires).toLocaleString("en-GB", options)}`);
+    const end = new Date(1000 * view.expires).toLocaleString("en-GB", options);
+    said.push(`kept until ${end} at the latest`);
   }
   return said.join(" · ");
 }
@@ -116,6 +118,7 @@ function fillJob(card, job) {
   const can = {
     cancel: OPEN.includes(view.state) && !view.stopping,
     go_on: ["stopped", "failed"].includes(view.state),
+    finish: view.state === "failed" && view.failed > 0 && view.done > 0,
     discard: ["waiting", "done", "stopped", "failed"].includes(view.state),
   };
   const focused = document.activeElement;

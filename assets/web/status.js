@@ -14,9 +14,13 @@ function draw() {
   bar.style.width = (100 * (share || 0)).toFixed(1) + "%";
 }
 
-// Said by the page itself, before anything is sent (a file that is too large).
+// Said by the page itself: before anything is sent (a file that is too large), or by a card, whose
+// sentence takes the place of one on the same matter and of no other.
 document.addEventListener("ldsr-say", (event) => {
-  props.value = { state: "error", text: event.detail, share: null, clock: null };
+  const { detail } = event;
+  const said = typeof detail === "string" ? { state: "error", text: detail } : detail;
+  if (said.instead && !said.instead.test((props.value || {}).text || "")) return;
+  props.value = { state: said.state, text: said.text, share: null, clock: null };
   draw();
 });
 watch("value", draw);

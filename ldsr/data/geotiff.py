@@ -11,13 +11,14 @@ import rasterio
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy as raster_copy
 
+from ldsr import __version__
 from ldsr.data.bands import BANDS, SENTINEL2
 from ldsr.data.patch import Patch
 from ldsr.data.rasters import GDAL_ERRORS, quiet_gdal
 from ldsr.errors import LdsrError, PatchError
 from ldsr.settings import Settings
 
-SOFTWARE = "LDSR Studio 0.1"
+SOFTWARE = f"LDSR Studio {__version__}"
 BLOCK = 256
 PICTURES = ("sr", "base", "detail", "uncertainty")
 """What of a result can be written."""

@@ -170,6 +170,15 @@ def is_utm_code(crs: str) -> bool:
         return False
 
 
+def lonlat(crs: str | CRS, x: float, y: float) -> tuple[float, float] | None:
+    """Longitude and latitude of a point, degrees; None where the CRS does not lead there."""
+    try:
+        (lon,), (lat,) = warp(crs, "EPSG:4326", [x], [y])
+    except (RasterioError, CPLE_BaseError):
+        return None
+    return (lon, lat) if math.isfinite(lon) and math.isfinite(lat) else None
+
+
 def _lonlat(crs: str, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     lon, lat = warp(crs, "EPSG:4326", [x for x, _ in points], [y for _, y in points])
     return list(zip(lon, lat, strict=True))

@@ -8,8 +8,9 @@ import numpy as np
 import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.shutil import copy as raster_copy
-from rasterio.transform import Affine, from_origin
+from rasterio.transform import Affine
 
 from ldsr.data.geotiff import BLOCK, SOFTWARE
 from ldsr.data.rasters import GDAL_ERRORS, quiet_gdal
@@ -20,6 +21,8 @@ from ldsr.scene.windows import Key, Plan
 DTYPES = ("uint16", "float32")
 STEP, OFFSET = 1e-4, -0.1
 """uint16: value = number x STEP + OFFSET, as Sentinel-2 since baseline 04.00; 0 is no data."""
+CACHE = 256
+"""Megabytes that GDAL may hold of blocks while it writes; by default it takes 5 % of the memory."""
 _GDAL_NAME = {"uint16": "UInt16", "float32": "Float32"}
 
 
@@ -50,10 +53,11 @@ def write_block(path: Path, values: np.ndarray, dtype: str) -> None:
     profile = {"driver": "GTiff", "dtype": dtype, "count": count, "height": height, "width": width}
     layout = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "interleave": "band"}
     packing = {"compress": "zstd", "zstd_level": 1, "predictor": 2 if dtype == "uint16" else 3}
-    # a plain transform: without one rasterio warns
-    place = {"transform": from_origin(0, 0, 1, 1)}
-    with quiet_gdal(), rasterio.open(path, "w", **profile, **layout, **packing, **place) as file:
-        file.write(encoded)
+    with quiet_gdal(), MemoryFile() as memory:
+        with memory.open(**profile, **layout, **packing) as file:
+            file.write(encoded)
+        # not by GDAL: on a full disk it may say nothing
+        path.write_bytes(memory.getbuffer())
 
 
 def write_cog(
@@ -85,7 +89,11 @@ def write_cog(
     mosaic = path.with_name("mosaic.vrt")
     mosaic.write_text(_vrt(blocks, plan, bands, dtype, crs, transform, tags), encoding="utf-8")
     # the temporary overviews, too, belong beside the file, where there is room
-    settings = {"GDAL_NUM_THREADS": "ALL_CPUS", "CPL_TMPDIR": str(path.parent)}
+    settings = {
+        "CPL_TMPDIR": str(path.parent),
+        "GDAL_CACHEMAX": CACHE,
+        "GDAL_NUM_THREADS": "ALL_CPUS",
+    }
     try:
         with quiet_gdal(), rasterio.Env(**settings), rasterio.open(mosaic, driver="VRT") as dataset:
             raster_copy(
@@ -99,11 +107,29 @@ def write_cog(
                 resampling="average",
                 bigtiff="yes",
             )
+            _check(path, dataset)
     except GDAL_ERRORS as error:
         raise LdsrError(
             f"The file cannot be written ({type(error).__name__}); make room on the disk and go on "
             "with --resume."
         ) from error
+
+
+def _check(path: Path, mosaic: DatasetReader) -> None:
+    """Read a file back, overviews and all: on a full disk GDAL may say nothing while it writes.
+
+    Raises:
+        RasterioError, OSError: it is not whole.
+    """
+    with rasterio.open(path, driver="GTiff") as file:
+        for band in file.indexes:
+            if file.checksum(band) != mosaic.checksum(band):
+                raise OSError("the file is not what was written")
+        levels = len(file.overviews(1))
+    for level in range(levels):
+        with rasterio.open(path, driver="GTiff", overview_level=level) as file:
+            for band in file.indexes:
+                file.checksum(band)
 
 
 def _vrt(

@@ -3,13 +3,11 @@
 import argparse
 import contextlib
 import dataclasses
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from ldsr.errors import LdsrError
-from ldsr.machine import add_machine_options, machine_choices
+from ldsr.machine import add_machine_options, machine_choices, stopped_by_sigterm
 from ldsr.options import add_reading, add_settings, settings_of
 from ldsr.settings import DEFAULT_SAMPLES, Settings
 
@@ -75,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
     progress = Progress(file=options.progress)
     try:
-        with _stoppable():
+        with stopped_by_sigterm():
             _run(options, progress)
     except KeyboardInterrupt:
         sentence = f"Stopped; --resume goes on with {options.out.name}."
@@ -95,7 +93,8 @@ def _run(options: argparse.Namespace, progress: object) -> None:
     settings = _settings(options)
     bounds = _bounds(options.bounds)
     machine = machine_choices(options)
-    _check_out(options.out)
+    _check_out(options.out, options.scene)
+    _check_progress(options.progress)
     # torch, GDAL and Dask are loaded only once the cheap checks have passed
     from ldsr.data.whole import open_scene
     from ldsr.scene.crew import gather_crew
@@ -140,12 +139,12 @@ def _bounds(text: str | None) -> tuple[float, float, float, float] | None:
             f"--bounds is {text!r}; expected west,south,east,north in degrees, such as "
             "13.0,52.4,13.4,52.6."
         ) from None
-    if not (west < east and south < north):
-        raise LdsrError(f"--bounds is {text!r}; expected west below east and south below north.")
+    if not south < north:
+        raise LdsrError(f"--bounds is {text!r}; expected west,south,east,north, south below north.")
     return west, south, east, north
 
 
-def _check_out(out: Path) -> None:
+def _check_out(out: Path, scene: str) -> None:
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise LdsrError(
             f"--out is {out.name!r}; expected the name of a GeoTIFF, such as scene.tif."
@@ -156,17 +155,17 @@ def _check_out(out: Path) -> None:
         raise LdsrError(
             f"Cannot make the folder {out.parent} ({error.strerror}); choose another --out."
         ) from None
+    with contextlib.suppress(OSError, ValueError):  # an address on the web
+        source = Path(scene).resolve()
+        written = [out, out.with_suffix(".json"), out.with_suffix(".stac.json")]
+        if source in [path.resolve() for path in (*written, out.parent)]:
+            raise LdsrError(
+                f"The result would lie on or among the input, {source.name}; choose another --out."
+            )
 
 
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does: what is done is kept."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _check_progress(file: Path | None) -> None:
+    if file is not None and not file.parent.is_dir():
+        raise LdsrError(
+            f"There is no folder {file.parent} for the progress; make it, or choose another."
+        )

@@ -9,6 +9,7 @@ moment costs the windows under way and nothing else.
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,11 +39,11 @@ class JobFolder:
 
     def is_computed(self, key: Key) -> bool:
         """Whether a window need not be computed: its part is there, or no block needs it."""
-        return self._part(key).exists() or self._is_spent(key)
+        return self._part(key).exists() or self._empty(key).exists() or self._is_spent(key)
 
     def has_block(self, key: Key) -> bool:
         """Whether the block of a window is there."""
-        return self.block(key).exists() or self._empty(key).exists()
+        return any(path(key).exists() for path in (self.block, self._empty, self._gap))
 
     def block(self, key: Key) -> Path:
         """Where the block of a window is, or will be; a window without data has none."""
@@ -54,16 +55,28 @@ class JobFolder:
         return {key: path for key, path in there.items() if path.exists()}
 
     def keep(self, key: Key, part: np.ndarray, figures: dict) -> None:
-        """Keep what a window gave."""
+        """Keep what a window gave, its figures first: of those written twice the last count."""
+        with (self.path / "figures.jsonl").open("a", encoding="utf-8") as file:
+            # a line of its own, also after one that a kill has torn
+            file.write("\n" + json.dumps({"window": list(key), **figures}) + "\n")
         with self._appearing(self._part(key)) as path, path.open("wb") as file:
             np.save(file, part, allow_pickle=False)
-        with (self.path / "figures.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"window": list(key), **figures}) + "\n")
 
     def keep_empty(self, key: Key) -> None:
         """Note that a window has no data."""
         self._empty(key).touch()
         self.forget_parts(key)
+
+    def keep_gap(self, key: Key) -> None:
+        """Note that a window is left out of the file; the next time it is tried again."""
+        self._gap(key).touch()
+
+    def forget_gaps(self) -> None:
+        """Take up again what was left out: neighbours that were mixed without it are forgotten."""
+        for key in [window.key for window in self.plan.windows if self._gap(window.key).exists()]:
+            for other in self.plan.around(key):
+                self.block(other).unlink(missing_ok=True)
+            self._gap(key).unlink()
 
     def parts_around(self, key: Key) -> dict[Key, np.ndarray]:
         """What a window and its neighbours gave, those that have data; on disk, not in memory."""
@@ -97,8 +110,10 @@ class JobFolder:
         return [found[key] for key in sorted(found)]
 
     def remove(self) -> None:
-        """Delete the folder: the scene is finished."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete the folder: the scene is finished. Killed meanwhile, nobody takes it for a job."""
+        gone = self.path.with_name(f".{self.path.name}.{os.getpid()}.gone")
+        self.path.replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def _is_spent(self, key: Key) -> bool:
         return all(self.has_block(other) for other in self.plan.around(key))
@@ -108,6 +123,9 @@ class JobFolder:
 
     def _empty(self, key: Key) -> Path:
         return self.path / "blocks" / _name(key, "empty")
+
+    def _gap(self, key: Key) -> Path:
+        return self.path / "blocks" / _name(key, "gap")
 
     @contextlib.contextmanager
     def _appearing(self, path: Path) -> Iterator[Path]:
@@ -122,6 +140,15 @@ class JobFolder:
 def job_folder(out: Path) -> Path:
     """Where the unfinished job of a file lies: beside it."""
     return out.with_name(f"{out.name}.job")
+
+
+def bytes_there(out: Path) -> int:
+    """How much room the unfinished job of a file takes already."""
+    found = 0
+    for path in job_folder(out).rglob("*"):
+        with contextlib.suppress(OSError):  # gone meanwhile: somebody is at work
+            found += path.stat().st_size
+    return found
 
 
 @contextlib.contextmanager
@@ -150,7 +177,9 @@ def open_folder(out: Path, plan: Plan, *, asked: dict, resume: bool) -> Iterator
     with lock:
         _lock(lock, out)
         _check(path, out, asked, resume)
-        yield JobFolder(path, plan)
+        folder = JobFolder(path, plan)
+        folder.forget_gaps()
+        yield folder
 
 
 def _lock(file: object, out: Path) -> None:
@@ -174,6 +203,10 @@ def _check(path: Path, out: Path, asked: dict, resume: bool) -> None:
     try:
         before = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        # nobody knows what these are of
+        for left in [*(path / "parts").iterdir(), *(path / "blocks").iterdir()]:
+            left.unlink()
+        (path / "figures.jsonl").unlink(missing_ok=True)
         unfinished = path / ".job.json.part"
         unfinished.write_text(json.dumps(asked, indent=2), encoding="utf-8")
         unfinished.replace(note)

@@ -1,10 +1,13 @@
 """A whole scene, from its file to one Cloud-optimised GeoTIFF. The table of contents of this room.
 
-`windows` cuts and mixes, `noise` belongs to places, `worker` computes a window, `crew` is who does
-the work, `folder` keeps what is done, `cog` writes the file, `sheet` and `stac` describe it.
+`choices` says what may be asked for, `windows` cuts and mixes, `noise` belongs to places, `worker`
+computes a window, `crew` is who does the work, `folder` keeps what is done, `cog` writes the file,
+`sheet` and `stac` describe it.
 """
 
 import dataclasses
+import errno
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -21,26 +24,19 @@ from ldsr.data.patch import Patch, Source
 from ldsr.errors import LdsrError
 from ldsr.result import SCALE
 from ldsr.scene import cog, stac
+from ldsr.scene.choices import Choices, agreed, make_plan
 from ldsr.scene.crew import RETRIES, Crew, Task
-from ldsr.scene.folder import JobFolder, open_folder
+from ldsr.scene.folder import JobFolder, bytes_there, open_folder
 from ldsr.scene.progress import Progress
 from ldsr.scene.sheet import run_sheet
 from ldsr.scene.windows import Key, Plan, Window
 from ldsr.scene.worker import Introduction, Job, Machine, introduce, resolve_window
 from ldsr.semantics.sources import find_tags
-from ldsr.settings import Settings
+from ldsr.weights import size_text
 
-SIDE = 384
-"""Side of a window's own block, in pixels of 10 m: with its margin it takes less than 3 GB."""
-MARGIN, EXACT_MARGIN = 32, 56
-"""Seen around it. Measured (`python -m tests.benchmarks.scene`): what lies beyond 48 pixels changes
-a picture by less than 1e-5, what lies beyond 24 by less than bfloat16 does."""
-RAMP = 16
-PUBLISHED_SIDE, PUBLISHED_MARGIN = 96, 16
-"""LDSR-S2 looks at all of its picture at once: it gets the 128 pixels it was trained with."""
 MOST_NAMED = 3
 HOPELESS = 6
-"""So many windows that failed, and none that did not, are enough."""
+"""So many windows that fail one after the other are enough."""
 
 
 class Scene(Protocol):
@@ -58,33 +54,6 @@ class Scene(Protocol):
 
     def sample(self) -> Patch:
         """Pixels from all over the scene."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Choices:
-    """What a person may choose for a scene.
-
-    Attributes:
-        machine: weights and how they are computed.
-        settings: of every window; with `samples` the half widths of the intervals are written.
-        dtype: of the file, one of `ldsr.scene.cog.DTYPES`.
-        detail: whether generated detail is written, too.
-        mask: kinds of `ldsr.data.scl.MARKED` that become no-data.
-        exact: windows equal the whole picture within 1e-4: float32, no skipped steps, wide margins.
-        side: most pixels of a window's own block, or None.
-        resume: go on with an unfinished job.
-        gaps: write the file even if windows failed; they are no-data in it.
-    """
-
-    machine: Machine = dataclasses.field(default_factory=Machine)
-    settings: Settings = dataclasses.field(default_factory=Settings)
-    dtype: str = "uint16"
-    detail: bool = False
-    mask: tuple[str, ...] = ()
-    exact: bool = False
-    side: int | None = None
-    resume: bool = False
-    gaps: bool = False
 
 
 def resolve_scene(
@@ -106,21 +75,34 @@ def resolve_scene(
         LdsrError: choices that do not go together, weights that are not here, no room, windows
             that failed, nobody left to work. What was done is kept for `choices.resume`.
     """
-    progress = progress or Progress()
-    choices = _agreed(scene, choices)
+    try:
+        return _resolve(scene, out, crew, choices, progress or Progress())
+    except OSError as error:
+        # numpy says no number where it could not write all
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
+        mend = "make room on the disk and go on" if full else "go on"
+        raise LdsrError(
+            f"{out.name} cannot be made ({error.strerror or type(error).__name__}); {mend} with "
+            "--resume."
+        ) from error
+
+
+def _resolve(scene: Scene, out: Path, crew: Crew, choices: Choices, progress: Progress) -> dict:
+    choices = agreed(scene, choices)
     model = _introduced(crew, choices.machine)
     plan = make_plan(scene.size, choices, local=model.local)
-    job = _job(scene, choices, model)
+    sample = scene.sample()
+    job = _job(scene, sample, choices, model)
     _check_room(out, plan, job, choices)
-    asked = _asked(scene, plan, job, choices)
+    asked = _asked(scene, sample, plan, job, choices)
     with open_folder(out, plan, asked=asked, resume=choices.resume) as folder:
         progress.file = progress.file or folder.path / "progress.json"
         failed = _compute(scene, folder, crew, job, choices, progress)
-        if failed and (not choices.gaps or progress.done == 0):
+        if failed and (not choices.gaps or progress.rate is None):
             raise LdsrError(_say_failed(scene, plan, failed, out))
         progress.enter("writing")
         for key in failed:
-            folder.keep_empty(key)
+            folder.keep_gap(key)
         _mix(folder, plan, [window.key for window in plan.windows], choices.dtype)
         said = {"failed": failed, "dtype": choices.dtype, "mask": choices.mask}
         sheet = run_sheet(scene, plan, job, model, folder.figures(), **said)
@@ -131,63 +113,6 @@ def resolve_scene(
     return sheet
 
 
-def make_plan(size: tuple[int, int], choices: Choices, *, local: bool) -> Plan:
-    """Cut a scene into windows.
-
-    Args:
-        size: rows and columns.
-        choices: `exact` and `side` count.
-        local: whether the model's pixels depend on their neighbourhood alone.
-
-    Raises:
-        LdsrError: a side that windows cannot have, exactness of a model that is not local.
-    """
-    if choices.exact and not local:
-        raise LdsrError(
-            f"The weights {choices.machine.weights!r} look at a whole picture at once, so that no "
-            "window can equal it; leave out --exact, or use mini."
-        )
-    side = choices.side or (SIDE if local else PUBLISHED_SIDE)
-    margin = (EXACT_MARGIN if choices.exact else MARGIN) if local else PUBLISHED_MARGIN
-    if side % 8 or not 4 * RAMP <= side <= 1024:
-        raise LdsrError(
-            f"--side is {side}; expected a multiple of 8 from {4 * RAMP} to 1024, such as {SIDE}."
-        )
-    return Plan(size, side=side, margin=margin, ramp=RAMP)
-
-
-def _agreed(scene: Scene, choices: Choices) -> Choices:
-    """Check that the choices go together, and put in what follows from them."""
-    settings, machine = choices.settings, choices.machine
-    if choices.dtype not in cog.DTYPES:
-        raise LdsrError(f"The type is {choices.dtype!r}; expected {' or '.join(cog.DTYPES)}.")
-    if choices.detail and not settings.refine:
-        raise LdsrError("Without stage 2 nothing is generated; leave out --detail, or --no-refine.")
-    if settings.semantics in ("clip", "llava"):
-        raise LdsrError(
-            f"Tags by {settings.semantics} are of one picture and cost minutes; for a scene choose "
-            "--semantics spectral, none, or tags of your own."
-        )
-    unknown = [kind for kind in choices.mask if kind not in scl.MARKED]
-    if unknown:
-        raise LdsrError(
-            f"--mask names {', '.join(unknown)}; expected some of {', '.join(scl.MARKED)}."
-        )
-    if choices.mask and not scene.has_classes:
-        raise LdsrError(
-            f"{scene.name} comes without a scene classification (SCL), so that nobody knows its "
-            f"{' and '.join(choices.mask)}; leave out --mask."
-        )
-    if settings.samples:  # every pixel from as many samples as any other
-        settings = dataclasses.replace(settings, settle=0.0)
-    if choices.exact:
-        if machine.half:
-            raise LdsrError("--exact needs float32; leave out --half.")
-        machine = dataclasses.replace(machine, half=False)
-        settings = dataclasses.replace(settings, skip_threshold=0.0)
-    return dataclasses.replace(choices, settings=settings, machine=machine)
-
-
 def _introduced(crew: Crew, machine: Machine) -> Introduction:
     """Ask one of the crew for its model."""
     (outcome,) = crew.run(introduce, [("model", (machine,))])
@@ -196,9 +121,9 @@ def _introduced(crew: Crew, machine: Machine) -> Introduction:
     return outcome.value
 
 
-def _job(scene: Scene, choices: Choices, model: Introduction) -> Job:
+def _job(scene: Scene, sample: Patch, choices: Choices, model: Introduction) -> Job:
     settings = choices.settings
-    tags = find_tags(settings.semantics, scene.sample()) if settings.refine else (None, "none")
+    tags = find_tags(settings.semantics, sample) if settings.refine else (None, "none")
     return Job(
         machine=choices.machine,
         sha256=model.sha256,
@@ -219,7 +144,7 @@ def _origin(scene: Scene) -> tuple[int, int]:
 
 
 def _check_room(out: Path, plan: Plan, job: Job, choices: Choices) -> None:
-    needed = cog.needed_bytes(plan, len(job.layers), choices.dtype)
+    needed = cog.needed_bytes(plan, len(job.layers), choices.dtype) - bytes_there(out)
     try:
         free = shutil.disk_usage(out.parent).free
     except OSError as error:
@@ -228,15 +153,17 @@ def _check_room(out: Path, plan: Plan, job: Job, choices: Choices) -> None:
         ) from None
     if free < needed:
         raise LdsrError(
-            f"The scene may need {needed / 1e9:.1f} GB in {out.parent} while it is made, but "
-            f"{free / 1e9:.1f} GB are free; make room, choose another --out, or a smaller part."
+            f"The scene may need {size_text(needed)} on the disk while it is made, but "
+            f"{size_text(free)} are free; make room, choose another --out, or a smaller part."
         )
 
 
-def _asked(scene: Scene, plan: Plan, job: Job, choices: Choices) -> dict:
+def _asked(scene: Scene, sample: Patch, plan: Plan, job: Job, choices: Choices) -> dict:
     """All that the pixels of the file depend on."""
+    pixels = hashlib.sha256(sample.reflectance.tobytes() + sample.valid.tobytes()).hexdigest()
+    place = [*scene.size, list(scene.transform or ()), str(scene.source.acquired)]
     return {
-        "scene": [scene.name, *scene.size, list(scene.transform or ()), scene.source.radiometry],
+        "scene": [scene.name, *place, scene.source.radiometry, pixels],
         "settings": json.loads(job.settings.to_json()),
         "weights": job.sha256,
         "precision": job.machine.half,
@@ -252,17 +179,26 @@ def _compute(
 ) -> dict[Key, str]:
     """Have all windows computed that are not there yet; give those that failed, and why."""
     failed: dict[Key, str] = {}
+    in_a_row = 0
     todo = [window for window in folder.plan.windows if not folder.is_computed(window.key)]
     progress.begin(len(folder.plan.windows), done=len(folder.plan.windows) - len(todo))
 
-    def done(key: Key, error: str = "") -> None:
+    def done(key: Key, error: str = "", *, free: bool = False) -> None:
+        nonlocal in_a_row
         if error:
             failed[key] = error
+        in_a_row = in_a_row + 1 if error else 0
         _mix_around(folder, key, choices.dtype)
-        progress.step(failed=bool(error))
+        progress.step(failed=bool(error), free=free)
+
+    def hopeless() -> bool:
+        """Where so many fail one after the other, the next will, too."""
+        return in_a_row >= HOPELESS and (not choices.gaps or progress.rate is None)
 
     def tasks() -> Iterator[Task]:
         for window in todo:
+            if hopeless():
+                return
             try:
                 patch = _read(scene, window, choices.mask)
             except LdsrError as error:
@@ -270,7 +206,7 @@ def _compute(
                 continue
             if not _has_data(window, patch):
                 folder.keep_empty(window.key)
-                done(window.key)
+                done(window.key, free=True)
                 continue
             yield window.key, (job, window, patch)
 
@@ -278,8 +214,6 @@ def _compute(
         if not outcome.error:
             folder.keep(outcome.key, *outcome.value)
         done(outcome.key, outcome.error)
-        if len(failed) >= HOPELESS and progress.rate is None:
-            break
     return failed
 
 
@@ -324,8 +258,9 @@ def _mix(folder: JobFolder, plan: Plan, keys: list[Key], dtype: str) -> None:
             continue
         parts = folder.parts_around(key)
         if key not in parts:
-            folder.keep_empty(key)
-            continue
+            raise LdsrError(
+                f"The unfinished job lacks window {key[0]}, {key[1]}; go on with --resume."
+            )
         with folder.new_block(key) as path:
             cog.write_block(path, plan.mix(key, parts, times=SCALE), dtype)
 

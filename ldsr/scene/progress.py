@@ -1,5 +1,6 @@
 """How far a long job is: a line for the terminal, and a small file for whoever watches."""
 
+import contextlib
 import json
 import sys
 import time
@@ -54,9 +55,10 @@ class Progress:
         if state == "writing":
             self._say("writing the file", always=True)
 
-    def step(self, *, failed: bool = False) -> None:
-        """One more piece has ended."""
+    def step(self, *, failed: bool = False, free: bool = False) -> None:
+        """One more piece has ended; one that cost nothing does not count for the rate."""
         self.done += not failed
+        self._before += free
         self.failed += failed
         self.write()
         rate, left = self.rate, self.left
@@ -102,8 +104,9 @@ class Progress:
             "message": message,
         }
         unfinished = self.file.with_name(f".{self.file.name}.part")
-        unfinished.write_text(json.dumps(state), encoding="utf-8")
-        unfinished.replace(self.file)
+        with contextlib.suppress(OSError):  # a full disk is the work's to tell
+            unfinished.write_text(json.dumps(state), encoding="utf-8")
+            unfinished.replace(self.file)
 
     def _say(self, text: str, *, always: bool) -> None:
         if self._stream.isatty():

@@ -9,9 +9,9 @@ from pystac.extensions.projection import ProjectionExtension
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine, array_bounds
-from rasterio.warp import transform as warp
 from rasterio.warp import transform_geom
 
+from ldsr.data import places
 from ldsr.data.patch import Source
 from ldsr.result import SCALE
 from ldsr.scene.cog import OFFSET, STEP
@@ -83,12 +83,7 @@ def lonlat(scene: Scene, row: float, column: float) -> tuple[float, float] | Non
     """Longitude and latitude of a pixel's corner, degrees; None where the scene has no place."""
     if scene.crs is None or scene.transform is None:
         return None
-    x, y = scene.transform @ (column, row)
-    try:
-        (lon,), (lat,) = warp(scene.crs, "EPSG:4326", [x], [y])
-    except RasterioError:
-        return None
-    return lon, lat
+    return places.lonlat(scene.crs, *(scene.transform @ (column, row)))
 
 
 def _data(out: Path, sheet: dict) -> Asset:
@@ -146,4 +141,8 @@ def _bbox(outline: dict | None) -> list[float] | None:
     parts = [outline["coordinates"]] if outline["type"] == "Polygon" else outline["coordinates"]
     points = [point for part in parts for ring in part for point in ring]
     lons, lats = ([point[axis] for point in points] for axis in (0, 1))
-    return [min(lons), min(lats), max(lons), max(lats)]
+    west, east = min(lons), max(lons)
+    if outline["type"] == "MultiPolygon":  # cut at the antimeridian: GeoJSON begins in the west
+        west = min(lon for lon in lons if lon > 0)
+        east = max(lon for lon in lons if lon <= 0)
+    return [west, min(lats), east, max(lats)]

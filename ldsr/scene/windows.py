@@ -127,12 +127,7 @@ class Plan:
             overlap = tuple(map(_meet, block, across))
             if not all(map(len, overlap)):
                 continue
-            there, here = (
-                tuple(
-                    span.slice(of=of, times=times) for span, of in zip(overlap, whole, strict=True)
-                )
-                for whole in (across, block)
-            )
+            there, here = (_slices(overlap, of=whole, times=times) for whole in (across, block))
             rows, columns = (self._weight(axis, other[axis], times)[there[axis]] for axis in (0, 1))
             part = given[other][:, *there] if other in given else np.float32(np.nan)
             mixed[:, *here] += rows[:, None] * columns * part

@@ -28,6 +28,7 @@ from ldsr.errors import LdsrError
 from ldsr.result import SCALE
 from ldsr.scene.crew import Cluster, gather_crew
 from ldsr.scene.job import Choices, make_plan, resolve_scene
+from ldsr.scene.windows import Plan
 from ldsr.scene.worker import Job, Machine, introduce, resolve_window
 from ldsr.settings import PRESETS
 from tests.benchmarks import machine
@@ -107,30 +108,53 @@ def measure(scene: Path, out: Path, crew: Cluster, choices: Choices) -> dict[str
 
     with open_scene(str(scene), scale="dn/10000") as opened:
         alone = time_alone(opened, crew, choices)
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         sheet = resolve_scene(opened, out, crew, choices)
-        seconds = time.perf_counter() - start
+        seconds, busy = time.perf_counter() - start, time.process_time() - busy
         size = opened.size
     with rasterio.open(out) as file, rasterio.open(scene) as given:
         exact = file.bounds == given.bounds and file.crs == given.crs
         exact &= file.shape == tuple(SCALE * length for length in given.shape)
     windows = sheet["windows"]["count"]
+    held = memory(crew), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
     return {
         "size": list(size),
         "km2": size[0] * size[1] / 1e4,
         "windows": windows,
         "workers": crew.workers,
         "seconds": seconds,
+        "client_seconds": busy,
         "window_alone": alone,
         "window_at_work": sheet["seconds"]["of_all_windows"] / windows,
         # what a window costs while all workers are busy, over what it cost in the scene
         "throughput": windows * alone / crew.workers / seconds,
-        "memory_gb": memory(crew),
-        "client_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB,
+        "memory_gb": held[0],
+        "client_gb": held[1],
+        "seams": seams(out, make_plan(size, choices, local=True)),
         "file_gb": out.stat().st_size / GIB,
         "valid_cog": bool(cog_validate(str(out), strict=True)[0]),
         "on_the_input": bool(exact),
     }
+
+
+def seams(path: Path, plan: Plan) -> float | None:
+    """Mean step of the picture across the borders of windows, over that across other rows and
+    columns between pixels of 10 m; 1: borders cannot be told. None where there is one window."""
+    across, elsewhere = [], []
+    with rasterio.open(path) as file:
+        for axis in (0, 1):
+            borders = {SCALE * window.block[axis].start for window in plan.windows} - {0}
+            near = {border + SCALE * 8 * step for border in borders for step in (-3, -2, 2, 3)}
+            for places, found in ((borders, across), (near - borders, elsewhere)):
+                found += [_step(file, axis, place) for place in sorted(places)]
+    return float(np.mean(across) / np.mean(elsewhere)) if across else None
+
+
+def _step(file: rasterio.DatasetReader, axis: int, place: int) -> float:
+    """Mean |difference| between the rows (or columns) before and after a place."""
+    pair, whole = (place - 1, place + 1), (0, file.shape[1 - axis])
+    values = file.read(window=(pair, whole) if axis == 0 else (whole, pair)).astype(np.float64)
+    return float(np.abs(np.diff(values, axis=axis + 1)).mean())
 
 
 def time_alone(scene: Any, crew: Cluster, choices: Choices) -> float:
@@ -183,6 +207,7 @@ def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "seconds_before": float(start),
         "furthest_from_the_line": float(off.max()),
         "worker_seconds_per_km2": float(slope) * last["workers"],
+        "client_seconds_per_km2": last["client_seconds"] / last["km2"],
         "bars": {
             "memory per worker <= 3 GB": last["memory_gb"] <= BARS["memory_gb"],
             "throughput within 15 % of single windows": last["throughput"] >= BARS["throughput"],
@@ -199,21 +224,27 @@ def line(run: Mapping[str, Any]) -> str:
         f"a window {run['window_alone']:.1f} s alone, {run['window_at_work']:.1f} s at work; "
         f"throughput {run['throughput']:.1%} of that; "
         f"{run['memory_gb']:.2f} GiB a worker, {run['client_gb']:.2f} GiB the client; "
-        f"file {run['file_gb']:.3f} GiB; COG {run['valid_cog']}, on the input {run['on_the_input']}"
+        f"file {run['file_gb']:.3f} GiB; COG {run['valid_cog']}, "
+        f"on the input {run['on_the_input']}; "
+        f"steps across borders {run['seams'] or 1:.3f} x those elsewhere"
     )
 
 
 def on_paper(report: Mapping[str, Any]) -> list[str]:
-    """What areas cost at the measured rate, by one worker and by a hundred."""
-    cost = report["worker_seconds_per_km2"]
+    """What areas cost at the measured rate, by one worker and by a hundred: no less than what the
+    one client has to do meanwhile."""
+    cost, client = report["worker_seconds_per_km2"], report["client_seconds_per_km2"] / 3600
     lines = [
-        f"{cost:.2f} worker seconds per km², furthest from the straight line "
-        f"{report['furthest_from_the_line']:.1%}",
+        f"{cost:.2f} worker and {3600 * client:.2f} client seconds per km², "
+        f"furthest from the straight line {report['furthest_from_the_line']:.1%}",
         f"{'':24}{'worker hours':>16}" + "".join(f"{f'on {n}':>14}" for n in WORKERS),
     ]
     for name, area in AREAS.items():
         hours = cost * area / 3600
-        lines.append(f"{name:24}{hours:16,.2f}" + "".join(f"{hours / n:12,.2f} h" for n in WORKERS))
+        lines.append(
+            f"{name:24}{hours:16,.2f}"
+            + "".join(f"{max(hours / n, client * area):12,.2f} h" for n in WORKERS)
+        )
     return [
         *lines,
         *(f"{'held' if held else 'MISSED':8}{bar}" for bar, held in report["bars"].items()),

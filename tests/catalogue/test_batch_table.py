@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from ldsr.batch.inputs import Wanted, list_entries, nearest_scene
 from ldsr.data.places import box_at
 from ldsr.errors import SceneError
-from ldsr.scene.batch_inputs import Wanted, list_entries, nearest_scene
 from tests.batches import do, sheet, table, use_tiny
 from tests.catalogue import conftest as at
 from tests.catalogue.servers import closed_port

@@ -42,9 +42,15 @@ class ArrayScene:
 
     def read(self, window: tuple[int, int, int, int]) -> Patch:
         self.reads.append(window)
-        column, row, width, height = window
-        if (row, column) in self.broken:
+        if (window[1], window[0]) in self.broken:
             raise SceneError("The block is damaged; download the file again.")
+        return self._cut(window)
+
+    def sample(self) -> Patch:
+        return self._cut((0, 0, self.size[1], self.size[0]))
+
+    def _cut(self, window: tuple[int, int, int, int]) -> Patch:
+        column, row, width, height = window
         here = slice(row, row + height), slice(column, column + width)
         place = self.transform and self.transform @ Affine.translation(column, row)
         return Patch(
@@ -55,6 +61,3 @@ class ArrayScene:
             source=self.source,
             scl=None if self.classes is None else self.classes[here].copy(),
         )
-
-    def sample(self) -> Patch:
-        return self.read((0, 0, self.size[1], self.size[0]))

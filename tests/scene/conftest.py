@@ -7,6 +7,7 @@ import pytest
 from ldsr.pipeline import Pipeline
 from ldsr.scene import worker
 from ldsr.scene.crew import Here
+from tests.scene.arrays import ArrayScene, ground
 
 
 @pytest.fixture
@@ -20,3 +21,8 @@ def tiny_crew(tiny_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Here:
 
     monkeypatch.setattr(worker, "_load", load)
     return Here()
+
+
+@pytest.fixture
+def scene() -> ArrayScene:
+    return ArrayScene(ground((180, 190)))

@@ -84,8 +84,8 @@ class Happening(Progress):
         super().__init__()
         self.what = what
 
-    def step(self, *, failed: bool = False) -> None:
-        super().step(failed=failed)
+    def step(self, **how: bool) -> None:
+        super().step(**how)
         self.what.pop(self.done, lambda: None)()
 
 

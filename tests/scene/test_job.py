@@ -21,42 +21,13 @@ from ldsr.scene.windows import Plan
 from ldsr.scene.worker import Machine
 from ldsr.settings import Settings
 from tests.scene.arrays import ArrayScene, ground
+from tests.scene.jobs import CHEAP, SMALL, Stopping, made
 
 QUICK = Settings(steps=2, refine_steps=2, semantics="none")
-CHEAP = Settings(base="bicubic", refine=False)
-SMALL = Choices(settings=CHEAP, side=64)
-"""Nine windows of the scene that most tests use."""
-
-
-@pytest.fixture
-def scene() -> ArrayScene:
-    return ArrayScene(ground((180, 190)))
-
-
-def made(scene: ArrayScene, out: Path, crew: Here, choices: Choices) -> tuple[np.ndarray, dict]:
-    """Values of the file [C, H, W], NaN where there are none, and the run sheet."""
-    sheet = resolve_scene(scene, out, crew, choices)
-    with rasterio.open(out) as file:
-        values = file.read(masked=True).astype(np.float64)
-        scales, offsets = (np.array(x)[:, None, None] for x in (file.scales, file.offsets))
-        return (values * scales + offsets).filled(np.nan), sheet
 
 
 def change(choices: Choices, **settings: object) -> Choices:
     return dataclasses.replace(choices, settings=dataclasses.replace(choices.settings, **settings))
-
-
-class Stopping(Progress):
-    """Stops the work after so many windows, as Ctrl-C would."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self.after = after
-
-    def step(self, *, failed: bool = False) -> None:
-        super().step(failed=failed)
-        if self.done == self.after:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
@@ -188,9 +159,9 @@ def test_parts_do_not_pile_up(scene: ArrayScene, tmp_path: Path, tiny_crew: Here
     most = 0
 
     class Counting(Progress):
-        def step(self, *, failed: bool = False) -> None:
+        def step(self, **how: bool) -> None:
             nonlocal most
-            super().step(failed=failed)
+            super().step(**how)
             most = max(most, len(list((job_folder(out) / "parts").glob("*.npy"))))
 
     scene, out = ArrayScene(ground((400, 120))), tmp_path / "sr.tif"
@@ -219,76 +190,6 @@ def test_two_do_not_work_on_one_file(scene: ArrayScene, tmp_path: Path, tiny_cre
         pytest.raises(LdsrError, match="Another process is at work on sr.tif"),
     ):
         resolve_scene(scene, out, tiny_crew, SMALL)
-
-
-def test_a_window_that_fails_is_named_and_the_rest_is_kept(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
-) -> None:
-    out, whole = tmp_path / "sr.tif", tmp_path / "whole.tif"
-    resolve_scene(scene, whole, tiny_crew, SMALL)
-    plan = jobs.make_plan(scene.size, SMALL, local=True)
-    seen = plan[1, 1].seen
-    scene.broken = {(seen[0].start, seen[1].start)}
-    with pytest.raises(LdsrError) as failure:
-        resolve_scene(scene, out, tiny_crew, SMALL)
-    rows, columns = plan[1, 1].block
-    said = str(failure.value)
-    assert "1 window of 9 failed, the others of sr.tif are kept" in said and "--resume" in said
-    assert f"rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}" in said
-    assert "longitude 13.5" in said and "latitude 52.3" in said and "The block is damaged" in said
-    assert not out.exists()
-    scene.broken, before = set(), len(scene.reads)
-    resolve_scene(scene, out, tiny_crew, dataclasses.replace(SMALL, resume=True))
-    assert len(scene.reads) == before + 1
-    assert out.read_bytes() == whole.read_bytes()
-
-
-def test_a_file_with_gaps_is_written_on_request(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
-) -> None:
-    plan = jobs.make_plan(scene.size, SMALL, local=True)
-    seen = plan[0, 0].seen
-    scene.broken = {(seen[0].start, seen[1].start)}
-    choices = dataclasses.replace(SMALL, gaps=True)
-    values, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
-    whole, _ = made(ArrayScene(scene.reflectance), tmp_path / "whole.tif", tiny_crew, SMALL)
-    gap = np.isnan(values[0])
-    rows, columns = plan[0, 0].block
-    assert gap[: 4 * rows.stop, : 4 * columns.stop].all()
-    assert gap.sum() < 1.4 * 16 * len(rows) * len(columns)
-    np.testing.assert_array_equal(values[:, ~gap], whole[:, ~gap])
-    assert [one["window"] for one in sheet["windows"]["failed"]] == [[0, 0]]
-
-
-def test_where_all_fails_it_ends_early(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def fail(job, window, patch):
-        asked.append(window.key)
-        raise MemoryError
-
-    monkeypatch.setattr(jobs, "resolve_window", fail)
-    with pytest.raises(LdsrError, match="6 windows of 9 failed.*MemoryError"):
-        resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
-    assert len(set(asked)) == jobs.HOPELESS and len(asked) == 3 * jobs.HOPELESS
-
-
-def test_a_window_that_fails_once_is_tried_again(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    once = set()
-
-    def hesitate(job, window, patch):
-        if window.key not in once:
-            once.add(window.key)
-            raise RuntimeError("not now")
-        return worker.resolve_window(job, window, patch)
-
-    monkeypatch.setattr(jobs, "resolve_window", hesitate)
-    sheet = resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
-    assert not sheet["windows"]["failed"] and len(once) == 9
 
 
 def test_where_the_input_has_no_data_the_file_has_none(tmp_path: Path, tiny_crew: Here) -> None:
@@ -360,31 +261,6 @@ def test_what_does_not_go_together(
     with pytest.raises(LdsrError, match=said):
         resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, choices)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_full_disk_is_seen_before_the_start(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = type("Usage", (), {"free": 2_000_000})
-    monkeypatch.setattr(jobs.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(LdsrError, match=r"may need 0\.0 GB.*but 0\.0 GB are free; make room"):
-        resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
-    assert not list(tmp_path.iterdir()) and not scene.reads
-
-
-def test_a_disk_that_fills_up_leaves_nothing_under_the_final_name(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(jobs.cog, "raster_copy", full)
-        with pytest.raises(LdsrError, match="cannot be written.*make room.*--resume"):
-            resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, SMALL)
-    assert [path.name for path in tmp_path.iterdir()] == ["sr.tif.job"]
-    resolve_scene(scene, tmp_path / "sr.tif", tiny_crew, dataclasses.replace(SMALL, resume=True))
-    assert (tmp_path / "sr.tif").exists()
 
 
 def test_exactness_is_not_promised_of_a_model_that_looks_at_the_whole() -> None:

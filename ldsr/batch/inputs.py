@@ -13,14 +13,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import rasterio
-
 from ldsr.data import scl
 from ldsr.data.catalog import find_scenes
 from ldsr.data.endpoints import choose
 from ldsr.data.patch import MAX_SIDE, Patch
 from ldsr.data.places import PIXEL, Box, box_at
-from ldsr.data.rasters import GDAL_ERRORS, quiet_gdal
+from ldsr.data.rasters import GDAL_ERRORS, open_raster
 from ldsr.data.reader import read_patch
 from ldsr.data.scene_reader import read_classes, read_scene
 from ldsr.data.scenes import Scene, day
@@ -175,7 +173,7 @@ def pixels(entry: Entry, reading: Reading) -> int:
         return (entry.origin.side // PIXEL) ** 2
     try:
         if entry.origin.suffix.lower() in RASTERS and entry.origin.is_file():
-            with quiet_gdal(), rasterio.open(entry.origin) as raster:
+            with open_raster(str(entry.origin), entry.origin.name) as raster:
                 count = raster.height * raster.width
         else:
             count = read_entry(entry, reading).valid.size

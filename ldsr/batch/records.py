@@ -9,16 +9,13 @@ import functools
 import hashlib
 import io
 import json
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rasterio.warp import transform as warp
-
-from ldsr.data.rasters import GDAL_ERRORS
+from ldsr.batch.inputs import Entry
+from ldsr.data.places import lonlat
 from ldsr.manifest import WEIGHTS
-from ldsr.scene.batch_inputs import Entry
 from ldsr.settings import Settings
 from ldsr.weights import hash_file
 from ldsr.writing import beside, write_complete
@@ -158,13 +155,8 @@ def place(said: Mapping[str, Any]) -> tuple[float | None, float | None]:
     if not said["crs"] or not said["bounds"]:
         return None, None
     west, south, east, north = said["bounds"]
-    try:
-        (lon,), (lat,) = warp(said["crs"], "EPSG:4326", [(west + east) / 2], [(south + north) / 2])
-    except GDAL_ERRORS:
-        return None, None
-    if not (math.isfinite(lon) and math.isfinite(lat)):
-        return None, None
-    return round(lon, 6), round(lat, 6)
+    found = lonlat(said["crs"], (west + east) / 2, (south + north) / 2)
+    return (None, None) if found is None else (round(found[0], 6), round(found[1], 6))
 
 
 NUMBERS = (

@@ -53,9 +53,9 @@ def batch(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     choices = machine_choices(options)
     # torch is loaded only once the cheap checks have passed
+    from ldsr.batch.inputs import Reading
+    from ldsr.batch.job import Batch, run_batch
     from ldsr.data.endpoints import choose
-    from ldsr.scene.batch import Batch, run_batch
-    from ldsr.scene.batch_inputs import Reading
     from ldsr.scene.worker import Machine
 
     choose(options.catalogue)

@@ -9,17 +9,13 @@ import contextlib
 import dataclasses
 import itertools
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from ldsr.data.patch import Patch
-from ldsr.errors import LdsrError
-from ldsr.result import SuperResolution
-from ldsr.scene.batch_inputs import (
+from ldsr.batch.gallery import is_foreign, write_gallery
+from ldsr.batch.inputs import (
     Entry,
     Reading,
     identity,
@@ -28,7 +24,8 @@ from ldsr.scene.batch_inputs import (
     pixels,
     read_entry,
 )
-from ldsr.scene.batch_records import (
+from ldsr.batch.pictures import draw_pictures
+from ldsr.batch.records import (
     Record,
     kept,
     picture_name,
@@ -37,9 +34,11 @@ from ldsr.scene.batch_records import (
     share,
     write_table,
 )
+from ldsr.data.patch import Patch
+from ldsr.errors import LdsrError
+from ldsr.machine import stopped_by_sigterm
+from ldsr.result import SuperResolution
 from ldsr.scene.crew import Crew, gather_crew, one_line
-from ldsr.scene.gallery import is_foreign, write_gallery
-from ldsr.scene.gallery_pictures import draw_pictures
 from ldsr.scene.progress import Progress
 from ldsr.scene.worker import LOCK, Machine, pipeline_for
 from ldsr.settings import Settings
@@ -128,7 +127,7 @@ def run_batch(batch: Batch) -> list[Record]:
     todo = work.keep_finished() if batch.resume else entries
     _need_room(batch, todo)
     try:
-        with _interruptible():
+        with stopped_by_sigterm():
             work.do(todo)
         work.progress.end("done")
     except KeyboardInterrupt:
@@ -337,16 +336,3 @@ def _need_room(batch: Batch, todo: Sequence[Entry]) -> None:
             f"{batch.out} has {size_text(free)} free, but {len(todo)} pictures may need "
             f"{size_text(needed + SPARE)}; make room, or choose another --out."
         )
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a request to end (SIGTERM) stop the work as Ctrl-C does; in the main thread alone."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ldsr.batch.records import STATES, Record, figures
 from ldsr.render import HEAT
-from ldsr.scene.batch_records import STATES, Record, figures
 from ldsr.settings import Settings
 from ldsr.writing import write_complete
 
@@ -83,7 +83,7 @@ def is_foreign(folder: Path) -> bool:
 
 def to_html(records: Sequence[Record], *, settings: Settings, weights: str) -> str:
     """The page: nothing in it comes from elsewhere but pictures of the folder `pictures`."""
-    style, script = (_asset(f"gallery_batch.{ending}") for ending in ("css", "js"))
+    style, script = (_asset(f"batch.{ending}") for ending in ("css", "js"))
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -108,7 +108,7 @@ def to_html(records: Sequence[Record], *, settings: Settings, weights: str) -> s
         "STOPS": _stops(),
         "CREDIT": _credit(records),
     }
-    page = _asset("gallery_batch.html")
+    page = _asset("batch.html")
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], page)
 
 
