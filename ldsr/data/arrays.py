@@ -1,5 +1,7 @@
 """NumPy files: .npy and .npz, whose declared shape is checked before anything is unpacked."""
 
+import io
+import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +15,15 @@ from ldsr.data.naming import choose_bands
 from ldsr.data.radiometry import Hints, refuse_8bit
 from ldsr.data.rasters import MAX_BANDS
 from ldsr.data.raw import Raw, product_facts
+from ldsr.data.zips import ZIP_ERRORS, open_zip
 from ldsr.errors import PatchError
 
 KEYS = ("reflectance", "dn", "image", "data", "patch", "lr", "arr_0")
 """Names under which the picture is looked for in an .npz with several arrays, in this order."""
+MAX_HEADER = 10_000
+"""Bytes of a header: numpy's own limit."""
+MAX_BYTES = 2**29
+"""Bytes of an array: of MAX_BANDS bands of the largest patch, as float64."""
 
 
 def read_array(path: Path, *, bands: str | Sequence[str] | None, window: Window | None) -> Raw:
@@ -26,12 +33,13 @@ def read_array(path: Path, *, bands: str | Sequence[str] | None, window: Window 
         PatchError: as `ldsr.data.reader.read_patch`.
     """
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path)) as file:
-                return _read(file, path, bands, window)
         with path.open("rb") as file:
+            if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
+                file.seek(0)
+                return _read(file, path, bands, window)
+        with open_zip(path) as archive, archive.open(_member(archive, path)) as file:
             return _read(file, path, bands, window)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, MemoryError, RuntimeError):
+    except (*ZIP_ERRORS, MemoryError):
         raise PatchError(
             f"{path.name} is damaged or is no plain NumPy array; save it with "
             "numpy.save('patch.npy', array), array [4, H, W] in the order R, G, B, NIR."
@@ -80,12 +88,20 @@ def _read(
 
 
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read shape, order and type; the length of a header is a claim, and is not believed."""
     version = npy.read_magic(file)
-    if version == (1, 0):
-        return npy.read_array_header_1_0(file)
-    if version == (2, 0):
-        return npy.read_array_header_2_0(file)
-    raise ValueError("not a version for plain arrays")
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError("not a version for plain arrays")
+    stated = file.read(2 * version[0])
+    length = int.from_bytes(stated, "little")
+    if length > MAX_HEADER:
+        raise ValueError("a header too long for a plain array")
+    header = io.BytesIO(stated + file.read(length))
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    try:
+        return read(header)
+    except Exception as error:  # numpy reads it as Python, and lets all that this raises out
+        raise ValueError("a damaged header") from error
 
 
 def _bands_last(shape: tuple[int, ...], what: str) -> bool:
@@ -110,11 +126,11 @@ def _values(
     file: BinaryIO, shape: tuple[int, ...], fortran: bool, dtype: np.dtype, path: Path
 ) -> np.ndarray:
     """Read exactly what the header declares, after it was found to be small enough."""
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if size > 2**30:
+    size = math.prod(shape) * dtype.itemsize
+    if not 0 <= size <= MAX_BYTES:
         raise PatchError(
-            f"{path.name} declares {size / 2**30:.1f} GiB of values, at most 1 GiB is read; "
-            "save the patch alone."
+            f"{path.name} declares {size // 2**20} MiB of values, at most "
+            f"{MAX_BYTES // 2**20} MiB are read; save the patch alone."
         )
     stored = file.read(size)
     if len(stored) != size:

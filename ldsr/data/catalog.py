@@ -175,7 +175,7 @@ def fetch_item(url: str, what: str) -> Any:
     """
     try:
         return _get(url)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SceneError(
             f"{what} is no JSON, expected a STAC item or a GeoTIFF (.tif); check the address, or "
             "that no log-in page stands before it."

@@ -3,12 +3,14 @@
 `read_patch` is for what a pipeline takes and refuses all but 10 m.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
+from ldsr.data.grid import check_place
 from ldsr.data.naming import choose_bands
 from ldsr.data.patch import MAX_SIDE, MIN_SIDE, Patch, Source
 from ldsr.data.radiometry import decide, to_reflectance
@@ -56,9 +58,10 @@ def _read(file: Path) -> Patch:
         dn, valid = read_pixels(dataset, indexes, Window(0, 0, width, height), file.name)
         hints, acquired, licence = file_facts(dataset, indexes, file.name)
         crs, transform = dataset.crs, dataset.transform
+        check_place(transform, what=file.name)
     valid = mark_no_data(dn, valid)
     dn = np.where(valid, dn, 0)
-    radiometry = decide(dn, valid, hints=hints)
+    radiometry = decide(*_thinned(dn, valid), hints=hints)
     placed = transform is not None and transform != Affine.identity()
     return Patch(
         reflectance=to_reflectance(dn, valid, radiometry),
@@ -76,6 +79,13 @@ def _read(file: Path) -> Patch:
             radiometry=radiometry.sentence,
         ),
     )
+
+
+def _thinned(dn: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out rows and columns of a picture larger than a patch: a decision needs no more."""
+    every = math.ceil(max(valid.shape) / MAX_SIDE)
+    few = valid[::every, ::every]
+    return (dn[:, ::every, ::every], few) if few.any() else (dn, valid)
 
 
 def _check_size(width: int, height: int, what: str) -> None:

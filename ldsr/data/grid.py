@@ -18,6 +18,8 @@ GSD = 10.0
 """Ground size of a Sentinel-2 pixel of B02, B03, B04 and B08, in metres."""
 GSD_RANGE = (9.0, 11.0)
 """Pixel sizes taken as 10 m, in metres on the ground."""
+FARTHEST = 1e9
+"""Largest coordinate of a place on the earth, in any unit."""
 
 Window = tuple[int, int, int, int]
 """Column, row, width, height in pixels."""
@@ -76,10 +78,11 @@ def check_grid(
         CRS and transform; None both for a plain picture without any placing.
 
     Raises:
-        PatchError: rotated, flipped, or pixels that are not 10 m.
+        PatchError: no numbers, rotated, flipped, or pixels that are not 10 m.
     """
     if transform is None or transform == Affine.identity():
         return None, None
+    check_place(transform, what=what)
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise PatchError(
             f"{what} is rotated or flipped, expected north up; bring it onto a north-up 10 m "
@@ -97,6 +100,21 @@ def check_grid(
         f"{what} has pixels{unit} of {across:.3g} x {down:.3g} m on the ground, expected "
         f"{GSD:g} m; bring the original Sentinel-2 10 m bands onto a UTM grid, for example with "
         f"gdalwarp {warp_to}-tr 10 10 -r cubic in.tif out.tif."
+    )
+
+
+def check_place(transform: Affine | None, *, what: str) -> None:
+    """Check that a transform is made of numbers that a place on the earth can have.
+
+    Raises:
+        PatchError: one that is not finite, or far too large.
+    """
+    if transform is None or all(abs(number) < FARTHEST for number in transform):
+        return
+    raise PatchError(
+        f"{what} states a place that is nowhere on the earth (its transform holds "
+        f"{max(transform, key=_oddness):g}); give it its CRS and transform anew, or hand in the "
+        "original file."
     )
 
 
@@ -128,6 +146,10 @@ def ground_size(
         return transform.a * unit, -transform.e * unit, None
     sizes = [_metres(lon[0], lat[0], lon[i], lat[i]) for i in (1, 2)]
     return sizes[0], sizes[1], utm(wrap(lon[0]), lat[0])
+
+
+def _oddness(number: float) -> float:
+    return abs(number) if math.isfinite(number) else math.inf
 
 
 def _metres(lon: float, lat: float, other_lon: float, other_lat: float) -> float:

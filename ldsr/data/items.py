@@ -21,8 +21,10 @@ from ldsr.data.scene_reader import LICENCE
 from ldsr.data.scenes import ONE_PASS, Entry, day, on_the_web, read_item
 from ldsr.errors import SceneError
 
-MAX_JSON = 64 * 2**20
+MAX_JSON = 16 * 2**20
 """Largest file of items, in bytes."""
+MOST_ITEMS = 500
+"""Of one pass: from pole to pole there are fewer tiles."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,6 +142,11 @@ def _features(document: Any, what: str) -> list[Mapping[str, Any]]:
         )
     if not listed:
         raise SceneError(f"{what} lists no item; hand in the JSON of one Sentinel-2 item.")
+    if len(listed) > MOST_ITEMS:
+        raise SceneError(
+            f"{what} lists {len(listed)} items, at most {MOST_ITEMS} are taken; keep the tiles of "
+            "the place that you want."
+        )
     return listed
 
 

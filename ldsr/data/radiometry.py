@@ -16,6 +16,8 @@ QUANTIFICATION = 10000.0
 OFFSET_DN = -1000.0
 """Added by processing baseline 04.00 and later (25 January 2022, and reprocessed archives)."""
 
+SCALE_RANGE = (1e-7, 1.0)
+"""Reflectance of one digital number, as a file may state it."""
 CLEARLY_BELOW = 950
 """Digital numbers below this would be reflectances below -0.005 if the offset applied."""
 CLEAR_SHARE = 0.05
@@ -86,14 +88,18 @@ def decide(
         return _already_reflectance(low, high)
     if hints.scale is None or hints.scale == 1.0:
         _check_digital_numbers(values, low, high, hints)
-    return _digital_numbers(values, hints)
+    found = _digital_numbers(values, hints)
+    _check_stated(found, low, high, hints)
+    return found
 
 
 def to_reflectance(dn: np.ndarray, valid: np.ndarray, radiometry: Radiometry) -> np.ndarray:
     """Apply a decision: float32 [4, H, W], 0 where not valid, never clipped."""
-    kept = np.where(valid, dn, 0).astype(np.float64)
-    reflectance = (kept + radiometry.offset_dn) * radiometry.scale
-    return np.where(valid, reflectance, 0.0).astype(np.float32)
+    reflectance = np.zeros(dn.shape, np.float32)
+    for layer, made in zip(dn, reflectance, strict=True):  # float64 of one band at a time
+        kept = layer[valid].astype(np.float64)
+        made[valid] = (kept + radiometry.offset_dn) * radiometry.scale
+    return reflectance
 
 
 def refuse_8bit(dtype: np.dtype) -> None:
@@ -155,6 +161,19 @@ def _check_digital_numbers(values: np.ndarray, low: float, high: float, hints: H
             f"The values run from {low:g} to {high:g}, expected reflectance x 10000 (about 0 to "
             "10000); use the Sentinel-2 bands without stretching."
         )
+
+
+def _check_stated(found: Radiometry, low: float, high: float, hints: Hints) -> None:
+    """Refuse a scale or an offset that makes no reflectance of the numbers."""
+    darkest, brightest = sorted((number + found.offset_dn) * found.scale for number in (low, high))
+    smallest, largest = SCALE_RANGE
+    if smallest <= found.scale <= largest and -1 <= darkest <= brightest <= 10:
+        return
+    raise PatchError(
+        f"The scale {found.scale:g} and offset {found.offset_dn:g} stated by {hints.authority} "
+        f"give reflectances from {darkest:.3g} to {brightest:.3g}, expected about 0 to 1; use the "
+        "original file, or choose the scale yourself."
+    )
 
 
 def _digital_numbers(values: np.ndarray, hints: Hints) -> Radiometry:

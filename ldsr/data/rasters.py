@@ -18,11 +18,12 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
+from ldsr.data.directories import check_directories
 from ldsr.data.grid import Window, check_grid, check_window, window_transform
 from ldsr.data.naming import WANTED, band_named, choose_bands, stated_order
 from ldsr.data.radiometry import Hints, refuse_8bit
-from ldsr.data.raw import Raw, product_facts, utc
-from ldsr.errors import PatchError
+from ldsr.data.raw import Raw, plain_baseline, product_facts, utc
+from ldsr.errors import PatchError, one_line, shortened
 
 JP2_MAGIC = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError, ValueError, MemoryError)
@@ -30,6 +31,10 @@ GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError, ValueError, MemoryError)
 MAX_BANDS = 64
 MAX_BLOCK = 4096 * 4096
 """Largest block of a file, in pixels: a block is unpacked as a whole."""
+MAX_BLOCK_BYTES = 2**28
+"""And in bytes: a block may hold all bands."""
+LONGEST_TAG = 200
+"""Characters that are taken of what a file says of itself."""
 
 _TIMES = ("ACQUIRED", "PRODUCT_START_TIME", "SENSING_TIME", "DATATAKE_1_DATATAKE_SENSING_START")
 _BASELINES = ("PROCESSING_BASELINE", "S2:PROCESSING_BASELINE")
@@ -38,11 +43,19 @@ _TEN_THOUSANDTH = re.compile(r"^\s*(1\s*/\s*10000|0\.0001|1e-0?4)\b.*reflectance
 
 @contextlib.contextmanager
 def quiet_gdal() -> Iterator[None]:
-    """Keep GDAL's own complaints off standard error; ours say the same in one sentence."""
+    """Keep GDAL's complaints off standard error, and GDAL at the file that it is given.
+
+    A file beside it (.ovr, .msk, .aux.xml) may be a VRT, which can point anywhere; that a file
+    here leads to one on the web is never right. Who reads on the web says so (`web_settings`).
+    """
     logger = logging.getLogger("rasterio")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)
-    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_PAM_ENABLED": "NO"}
+    options = {
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_PAM_ENABLED": "NO",
+        "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
+    }
     with warnings.catch_warnings(), rasterio.Env(**options):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
@@ -155,10 +168,19 @@ def opened_raster(address: str, what: str) -> DatasetReader:
     """Open a GeoTIFF or JPEG 2000 file, to be closed by the caller.
 
     Raises:
-        PatchError: as `open_raster`.
+        PatchError: as `open_raster`, or a file that has its mask in another one.
     """
+    if Path(f"{address}.msk").exists():
+        raise PatchError(
+            f"{what} has its mask in another file ({what}.msk), which is not read; put the mask "
+            "into the file, for example with gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES."
+        )
     try:
-        return rasterio.open(address, driver=_driver(address))
+        driver = _driver(address)
+        if driver == "GTiff":
+            limits = {"most_pixels": MAX_BLOCK, "most_bytes": MAX_BLOCK_BYTES}
+            check_directories(Path(address), what, **limits)
+        return rasterio.open(address, driver=driver)
     except FileNotFoundError:
         raise PatchError(
             f"{what} is missing; check that all files of the picture are in their place."
@@ -199,14 +221,27 @@ def check_blocks(dataset: DatasetReader, what: str) -> None:
     """Refuse blocks that are not safe to unpack.
 
     Raises:
-        PatchError: larger than MAX_BLOCK.
+        PatchError: larger than MAX_BLOCK or MAX_BLOCK_BYTES.
     """
-    if any(high * wide > MAX_BLOCK for high, wide in dataset.block_shapes):
+    pixels = max((high * wide for high, wide in dataset.block_shapes), default=0)
+    each = max(map(_bytes, dataset.dtypes), default=1)
+    if dataset.driver == "GTiff":  # asked this, JPEG 2000 goes through its boxes, damaged or not
+        together = dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL"
+        each *= dataset.count if together else 1
+    if pixels > MAX_BLOCK or pixels * each > MAX_BLOCK_BYTES:
         raise PatchError(
-            f"{what} is stored in blocks of more than {MAX_BLOCK} pixels, which is not safe to "
-            "unpack; save it again with ordinary tiles, for example with gdal_translate -co "
-            "TILED=YES."
+            f"{what} is stored in blocks of {pixels} pixels and {pixels * each / 2**20:.0f} MB, "
+            "which is not safe to unpack; save it again with ordinary tiles, for example with "
+            "gdal_translate -co TILED=YES."
         )
+
+
+def _bytes(name: str) -> int:
+    """Size of a value of one of GDAL's types, which are not all numpy's."""
+    try:
+        return np.dtype(name).itemsize
+    except TypeError:
+        return 16
 
 
 def read_pixels(
@@ -281,7 +316,8 @@ def file_facts(dataset: DatasetReader, indexes: list[int], name: str) -> tuple:
     tags = {key.upper(): value for key, value in dataset.tags().items()}
     acquired, baseline = product_facts(name)
     acquired = acquired or next((t for t in (utc(tags.get(key)) for key in _TIMES) if t), None)
-    baseline = next((tags[key] for key in _BASELINES if key in tags), None) or baseline
+    said = (plain_baseline(tags[key]) for key in _BASELINES if key in tags)
+    baseline = next(filter(None, said), baseline)
     scales = {dataset.scales[index - 1] for index in indexes}
     offsets = {dataset.offsets[index - 1] for index in indexes}
     if len(scales) > 1 or len(offsets) > 1:
@@ -305,7 +341,8 @@ def file_facts(dataset: DatasetReader, indexes: list[int], name: str) -> tuple:
         hints = Hints(
             scale=1e-4, offset_dn=0.0, baseline=baseline, authority="the file's tag 'scale'"
         )
-    return hints, acquired, tags.get("LICENCE") or tags.get("LICENSE")
+    licence = one_line(tags.get("LICENCE") or tags.get("LICENSE") or "")
+    return hints, acquired, shortened(licence, LONGEST_TAG) or None
 
 
 def _number(text: str) -> float | None:

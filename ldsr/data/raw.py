@@ -10,6 +10,7 @@ from rasterio.transform import Affine
 
 from ldsr.data.radiometry import Hints
 
+_BASELINE = re.compile(r"\d{1,2}\.\d{1,2}")
 _PRODUCT = re.compile(r"S2[A-D]_MSIL(1C|2A)_(\d{8}T\d{6})(?:_N(\d{2})(\d{2})_)?")
 
 
@@ -45,6 +46,12 @@ def product_facts(name: str) -> tuple[datetime | None, str | None]:
     return utc(found[2]), baseline
 
 
+def plain_baseline(text: str | None) -> str | None:
+    """Take what a file says of its processing baseline; None when it is no such number."""
+    stated = (text or "").strip()
+    return stated if _BASELINE.fullmatch(stated) else None
+
+
 def utc(text: str | None) -> datetime | None:
     """Read a time such as 20170613T101031 or 2017-06-13T10:10:31Z; None when it is no time."""
     try:
@@ -53,4 +60,7 @@ def utc(text: str | None) -> datetime | None:
         return None
     if time is None:
         return None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except OverflowError:
+        return None

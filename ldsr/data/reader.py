@@ -4,7 +4,6 @@ Looks at what a file is, not at what it is called, and hands it to the reader of
 """
 
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +16,14 @@ from ldsr.data.radiometry import decide, to_reflectance
 from ldsr.data.rasters import GDAL_ERRORS, quiet_gdal, read_band_files, read_raster
 from ldsr.data.raw import Raw
 from ldsr.data.safe import is_safe_folder, read_safe
-from ldsr.errors import PatchError
+from ldsr.data.zips import ZIP_ERRORS, open_zip
+from ldsr.errors import PatchError, one_line
 
 PathLike = str | os.PathLike[str]
 NO_DATA = (-32768, -9999, 65535)
 """Whole numbers that mean no-data where all four bands hold them, besides 0."""
+FAR = 1e6
+"""No reflectance and no digital number is as far from zero as this, in any band."""
 
 _MAGIC = (
     (b"II*\0", "raster"),
@@ -71,7 +73,7 @@ def read_patch(
         PatchError: anything else that is wrong with the file, in one sentence.
     """
     paths = existing(path)
-    label = name or (
+    label = name or one_line(
         paths[0].name
         if len(paths) == 1
         else os.path.commonprefix([file.name for file in paths]).rstrip("_-. B0") or paths[0].name
@@ -103,7 +105,7 @@ def existing(path: PathLike | Sequence[PathLike]) -> list[Path]:
         except (OSError, ValueError):
             present = False
         if not present:
-            raise PatchError(f"There is no file {_one_line(item.name)}; check its name and folder.")
+            raise PatchError(f"There is no file {item.name}; check its name and folder.")
         if item.is_file() and item.stat().st_size == 0:
             raise PatchError(f"{item.name} is empty (0 bytes); download or export it again.")
     return paths
@@ -145,9 +147,9 @@ def file_format(path: Path) -> str | None:
     if found != "zip":
         return found
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError):
+    except ZIP_ERRORS:
         return "damaged zip"
     if names and all(name.endswith(".npy") for name in names):
         return "array"
@@ -173,7 +175,9 @@ def refusal(path: Path, found: str | None) -> PatchError:
 
 
 def mark_no_data(dn: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Where a picture [4, H, W] holds data: valid, and not one of NO_DATA or 0 in all bands."""
+    """Where a picture [4, H, W] holds data: valid, not FAR, not NO_DATA or 0 in all bands."""
+    if dn.dtype.itemsize > 2:
+        valid = valid & ((dn > -FAR) & (dn < FAR)).all(axis=0)
     return valid & ~np.logical_or.reduce([(dn == number).all(axis=0) for number in (0, *NO_DATA)])
 
 
@@ -201,7 +205,3 @@ def _to_patch(raw: Raw, *, scale: str | None, kind: str, name: str) -> Patch:
         transform=transform,
         source=source,
     )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -3,9 +3,11 @@
 Finds the four 10 m bands and reads the product's own scale, offset, baseline and time.
 """
 
+import contextlib
 import dataclasses
 import re
 import xml.etree.ElementTree as ElementTree
+import xml.parsers.expat as expat
 import zipfile
 from collections.abc import Callable
 from datetime import datetime
@@ -15,7 +17,8 @@ from ldsr.data.grid import Window
 from ldsr.data.naming import WANTED
 from ldsr.data.radiometry import OFFSET_DN, QUANTIFICATION, Hints, newer_baseline
 from ldsr.data.rasters import read_band_files
-from ldsr.data.raw import Raw, utc
+from ldsr.data.raw import Raw, plain_baseline, utc
+from ldsr.data.zips import ZIP_ERRORS, open_zip
 from ldsr.errors import PatchError
 
 METADATA = re.compile(r"(?:^|/)MTD_MSIL(1C|2A)\.xml$")
@@ -24,11 +27,11 @@ _LAYER_FILE = re.compile(
     r"|/R20m/[^/]*_(SCL)_20m\.jp2$"
 )
 _BAND_IDS = {"B02": "1", "B03": "2", "B04": "3", "B08": "7"}
-MAX_XML = 16 * 2**20
-MAX_BAND_BYTES = 2**30
+MAX_XML = 4 * 2**20
+MAX_BAND_BYTES = 2**28
+"""More than the numbers of a whole tile take without any packing."""
 MAX_RATIO = 100
 """JPEG 2000 hardly shrinks in a zip: a file that grows more than this is a zip bomb."""
-MAX_MEMBERS = 10000
 LICENCE = "Copernicus Sentinel data, free and open"
 
 
@@ -93,8 +96,10 @@ def _in_folder(path: Path) -> Product:
 
 def _in_zip(path: Path) -> Product:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename: info for info in archive.infolist()[:MAX_MEMBERS]}
+        with open_zip(path) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            if len(members) < len(archive.infolist()):
+                raise zipfile.BadZipFile("a name twice: we and GDAL could mean different files")
 
             def load(name: str) -> bytes:
                 if members[name].file_size > MAX_XML:
@@ -107,7 +112,7 @@ def _in_zip(path: Path) -> Product:
                 return f"/vsizip/{{{path.resolve()}}}/{name}"
 
             return _product(list(members), load, address, path.name)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError):
+    except ZIP_ERRORS:
         raise PatchError(
             f"{path.name} is a damaged or protected zip; download it again, or hand in the "
             "unpacked .SAFE folder."
@@ -164,7 +169,7 @@ def product_metadata(text: bytes, *, what: str) -> tuple:
     Raises:
         PatchError: not XML, no scale, or different offsets for the four bands.
     """
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+    if _declares(text):
         raise PatchError(
             f"The metadata of {what} defines entities and is not read; get the "
             "product from its official source."
@@ -180,11 +185,11 @@ def product_metadata(text: bytes, *, what: str) -> tuple:
             if tag in ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
         }
         scale = 1 / float(quantification or QUANTIFICATION)
-    except (ElementTree.ParseError, ValueError, ZeroDivisionError):
+    except (ElementTree.ParseError, ValueError, LookupError, ZeroDivisionError):
         raise PatchError(
             f"The metadata of {what} is damaged; download the product again."
         ) from None
-    baseline = texts.get("PROCESSING_BASELINE") or None
+    baseline = plain_baseline(texts.get("PROCESSING_BASELINE"))
     fallback = OFFSET_DN if newer_baseline(baseline) else 0.0
     four = {offsets.get(number, fallback) for number in _BAND_IDS.values()}
     if len(four) > 1 or any(value != value for value in four):
@@ -202,6 +207,21 @@ def product_metadata(text: bytes, *, what: str) -> tuple:
         authority=f"the product's metadata ({level})",
     )
     return hints, utc(texts.get("PRODUCT_START_TIME") or texts.get("SENSING_TIME"))
+
+
+def _declares(text: bytes) -> bool:
+    """Whether XML of any encoding has a document type, and with it may define entities."""
+    found: list[str] = []
+    parser = expat.ParserCreate()
+
+    def note(name: str, *_: object) -> None:
+        found.append(name)
+        raise ValueError("that is enough")
+
+    parser.StartDoctypeDeclHandler = note
+    with contextlib.suppress(expat.ExpatError, ValueError, LookupError):  # said by who reads it
+        parser.Parse(text, True)
+    return bool(found)
 
 
 def _check_member(info: zipfile.ZipInfo) -> None:

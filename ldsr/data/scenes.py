@@ -15,8 +15,8 @@ from rasterio.errors import CRSError
 from ldsr.data.bands import BANDS
 from ldsr.data.places import Box, is_utm
 from ldsr.data.radiometry import OFFSET_DN, Hints, newer_baseline
-from ldsr.data.raw import utc
-from ldsr.errors import SceneError
+from ldsr.data.raw import plain_baseline, utc
+from ldsr.errors import SceneError, one_line, shortened
 
 ASSETS = {
     "R": ("red", "B04"),
@@ -27,6 +27,8 @@ ASSETS = {
     "visual": ("visual", "TCI"),
 }
 """Names that catalogues give to the files we read."""
+LONGEST_ID = 200
+"""Characters of an id that are kept."""
 ONE_PASS = timedelta(minutes=10)
 """Tiles of one satellite closer in time than this were taken in one pass."""
 
@@ -122,7 +124,7 @@ def read_item(
     """
     try:
         return _entry(item, original=original, reach=reach)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -138,7 +140,7 @@ def _entry(
     red = next(assets[name] for name in ASSETS["R"] if name in assets)
     crs = _crs(said) or _crs(red)
     tile = Tile(
-        id=str(item["id"]),
+        id=shortened(one_line(item["id"]), LONGEST_ID),
         crs=crs,
         bounds=_bounds(red) or _bounds(said),
         hrefs=hrefs,
@@ -209,9 +211,12 @@ def _is_number(said: Any) -> bool:
 
 def _crs(said: Mapping[str, Any]) -> str | None:
     """Read the projection extension, version 1 (a number) or 2 (a text); UTM zones alone."""
-    code = said.get("proj:code") or said.get("proj:epsg")
+    code = str(said.get("proj:code") or said.get("proj:epsg") or "").upper()
+    number = code.removeprefix("EPSG:")
+    if not (number.isascii() and number.isdigit() and len(number) <= 6):
+        return None  # GDAL would fetch a CRS from an address
     try:
-        crs = CRS.from_user_input(code) if code else None
+        crs = CRS.from_epsg(int(number))
     except CRSError:
         return None
     return f"EPSG:{crs.to_epsg()}" if crs and is_utm(crs) else None
@@ -235,7 +240,7 @@ def _hints(asset: Mapping[str, Any], said: Mapping[str, Any], *, original: bool)
     so that without `original` the numbers themselves must confirm it.
     """
     baseline = said.get("s2:processing_baseline")
-    baseline = str(baseline) if baseline else None
+    baseline = plain_baseline(str(baseline)) if baseline else None
     band = ((asset.get("raster:bands") or asset.get("bands") or [{}])[0]) | dict(asset)
     scale = band.get("scale", band.get("raster:scale"))
     offset = band.get("offset", band.get("raster:offset"))

@@ -24,7 +24,7 @@ from ldsr.data.radiometry import Radiometry, decide, to_reflectance
 from ldsr.data.rasters import GDAL_ERRORS
 from ldsr.data.scenes import ONE_PASS
 from ldsr.data.spots import MOST, rounds, side_by_side
-from ldsr.errors import PatchError, SceneError
+from ldsr.errors import PatchError, SceneError, one_line
 
 CACHE = 256 * 2**20
 """Bytes of unpacked blocks that GDAL keeps while a scene is read."""
@@ -38,6 +38,7 @@ def open_scene(
     scale: str | None = None,
     bounds: Sequence[float] | None = None,
     catalogue: str = "",
+    most_pixels: int | None = None,
 ) -> Iterator["WholeScene"]:
     """Open a Sentinel-2 scene of any size; its files stay open until the context ends.
 
@@ -51,6 +52,7 @@ def open_scene(
             metadata nor numbers tell.
         bounds: west, south, east, north in degrees: this part alone, snapped outwards to pixels.
         catalogue: key of the catalogue that files on the web are from, where it asks for a token.
+        most_pixels: refuse files of more, before a pixel is read; any size by default.
 
     Yields:
         The scene.
@@ -65,6 +67,7 @@ def open_scene(
             found = find_pieces(address, bands=bands, catalogue=catalogue)
             for piece in found.pieces:
                 opened.callback(piece.close)
+            _check_size(found, most_pixels)
             scene = _assembled(found, bounds, scale)
         except GDAL_ERRORS as error:
             raise SceneError(
@@ -112,7 +115,7 @@ class WholeScene:
             PatchError, SceneError: no valid pixel, numbers that are no reflectance, or files that
                 cannot be read.
         """
-        self.name, self.size = found.name, (grid.height, grid.width)
+        self.name, self.size = one_line(found.name), (grid.height, grid.width)
         self.crs, self.transform = grid.crs, grid.transform
         self._recent = [each.piece for each in placed][:MOST_OPEN]
         self._placed, self._spots = self._with_radiometry(placed, scale)
@@ -313,6 +316,17 @@ def _assembled(found: Found, bounds: Sequence[float] | None, scale: str | None) 
     return WholeScene(found, part, there, scale)
 
 
+def _check_size(found: Found, most: int | None) -> None:
+    """Refuse files that have more pixels than are taken."""
+    count = sum(piece.grid.width * piece.grid.height for piece in found.pieces)
+    if most is None or count <= most:
+        return
+    raise SceneError(
+        f"{found.name} has {count / 1e6:.0f} million pixels, at most {most / 1e6:.0f} million are "
+        "taken here; cut out a part of it first, for example with gdal_translate -srcwin."
+    )
+
+
 def _source(found: Found, placed: Sequence[_Placed]) -> Source:
     """Say where a scene is from; what its pieces do not agree on is not said."""
     facts = [each.piece.facts for each in placed]
@@ -328,7 +342,7 @@ def _source(found: Found, placed: Sequence[_Placed]) -> Source:
         sentence = f"Not the same for all files; {'; '.join(told)}."
     return Source(
         kind="scene",
-        name=found.name,
+        name=one_line(found.name),
         acquired=first.acquired if one_pass else None,
         baseline=_common([fact.hints.baseline for fact in facts]),
         scale=radiometry.scale,

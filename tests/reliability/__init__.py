@@ -1,0 +1,1 @@
+"""Files, crowds and accidents: what the product must stand."""
