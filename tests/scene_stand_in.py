@@ -2,7 +2,7 @@
 
 It counts windows up to the number in the file `gate` of $LDSR_HOME; at the last one it writes a
 small GeoTIFF and its two companions. A gate of "fail" makes it fail, of "deaf" makes it ignore
-that it is asked to stop.
+that it is asked to stop, of "gap" makes the last window fail: without --with-gaps there is no file.
 """
 
 import argparse
@@ -15,6 +15,10 @@ from pathlib import Path
 
 WINDOWS = 4
 PATIENCE = 60.0
+FAILED = (
+    "1 window of 4 failed, the others are kept: it is damaged; try those again with --resume, or "
+    "write the file without them with --resume --with-gaps."
+)
 
 
 def main() -> int:
@@ -23,14 +27,15 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--progress", type=Path, required=True)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--with-gaps", action="store_true")
     options, _ = parser.parse_known_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     kept = Path(f"{options.out}.kept")
     done = int(kept.read_text()) if options.resume and kept.exists() else 0
-    state = "stopped"
+    failed, state = 0, "stopped"
 
     def say(now: str, message: str = "") -> None:
-        values = {"done": done, "failed": 0, "windows": WINDOWS, "message": message}
+        values = {"done": done, "failed": failed, "windows": WINDOWS, "message": message}
         values |= {"state": now, "seconds": 2.0 * done, "rate": 0.5 if done else None}
         values["left"] = 2.0 * (WINDOWS - done) if done else None
         part = options.progress.with_suffix(".part")
@@ -48,6 +53,14 @@ def main() -> int:
             gate = read_gate()
             if gate == "fail":
                 say("failed", f"No room in {options.out.resolve()}; make some.")
+                state = "failed"
+                return 2
+            if gate == "gap":
+                done, failed = WINDOWS - 1, 1
+                kept.write_text(str(done))
+                if options.with_gaps:
+                    break
+                say("failed", FAILED)
                 state = "failed"
                 return 2
             if gate == "deaf":

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +24,7 @@ from ldsr.web.map_picker import picker_value
 from ldsr.web.scene_area import area_at, items_of
 from ldsr.web.scene_jobs import SceneJobs
 from ldsr.web.scene_offer import Offer, duration, make_job, offer_area, offer_value
+from ldsr.web.scene_run import scene_command
 from ldsr.web.studio import Studio
 from tests.fakes import FakePipeline, collect, wait_for
 from tests.scene_stand_in import WINDOWS
@@ -43,11 +46,14 @@ def studio(gate, clock, monkeypatch):  # noqa: F811
 @pytest.fixture
 def large(tmp_path):
     """A file of 1100 x 1040 pixels."""
-    path = tmp_path / "large field.tif"
-    shape = {"height": 1040, "width": 1100, "count": 4, "dtype": "uint16"}
+    return make_large(tmp_path / "large field.tif")
+
+
+def make_large(path, rows=1040):
+    shape = {"height": rows, "width": 1100, "count": 4, "dtype": "uint16"}
     place = {"crs": "EPSG:32632", "transform": from_origin(680000, 5152000, 10, 10)}
     with rasterio.open(path, "w", driver="GTiff", **shape, **place) as file:
-        file.write(np.random.default_rng(0).integers(300, 4000, (4, 1040, 1100), np.uint16))
+        file.write(np.random.default_rng(0).integers(300, 4000, (4, rows, 1100), np.uint16))
         file.descriptions = ("B04", "B03", "B02", "B08")
         file.scales = (1e-4,) * 4
     return path
@@ -93,6 +99,84 @@ def test_a_large_upload_is_offered_and_runs(studio, gate, large):  # noqa: F811
     assert priced["offer"]["time"] == "18 s", "2 seconds a window, as the job before took"
 
 
+def test_an_item_from_a_stranger_leads_to_no_server(studio, tmp_path):
+    """An uploaded STAC item, or anything else that names files elsewhere, is not followed."""
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{server.server_port}"
+    try:
+        names = ("red", "green", "blue", "nir")
+        item = {
+            "type": "Feature",
+            "stac_version": "1.0.0",
+            "id": "S2B",
+            "properties": {"datetime": "2026-09-14T10:15:00Z", "proj:code": "EPSG:32632"},
+            "links": [{"rel": "self", "href": f"{place}/item.json"}],
+            "assets": {name: {"href": f"{place}/{name}.tif"} for name in names},
+        }
+        vrt = (
+            '<VRTDataset rasterXSize="2000" rasterYSize="2000"><VRTRasterBand dataType="UInt16" '
+            f'band="1"><SimpleSource><SourceFilename>/vsicurl/{place}/a.tif</SourceFilename>'
+            "</SimpleSource></VRTRasterBand></VRTDataset>"
+        )
+        texts = {"item.json": json.dumps(item), "item.tif": json.dumps(item), "a.tif": vrt}
+        for name, text in texts.items():
+            path = tmp_path / name
+            path.write_text(text)
+            assert scene_offer.offer_upload([str(path)], {}) is None
+            shot = flows.read_upload(
+                studio, dict(flows.EMPTY), {"paths": [str(path)], "answers": {}}
+            )
+            assert shot[2]["state"] == "error" and shot[0]["offer"] is None
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert asked == []
+
+
+def test_the_real_command_makes_a_file_of_an_upload(gate, clock, tmp_path, monkeypatch):  # noqa: F811
+    """Nothing stands in: `python -m ldsr scene` of a strip, without networks."""
+    monkeypatch.setattr("tests.fakes.PATIENCE", 300.0)
+    path = make_large(tmp_path / "a strip.tif", rows=64)
+    studio = Studio(FakePipeline())
+    # in one process: a crew would cost more than the work
+    studio.scene_jobs = SceneJobs(
+        command=lambda record: [*scene_command(record), "--workers=0"], clock=clock
+    )
+    try:
+        offer = studio.store.get(offered(studio, path)["offer"])
+        record = make_job(
+            offer,
+            studio.scene_jobs,
+            pipeline=studio.pipeline,
+            settings=Settings(base="bicubic", refine=False),
+            layers=[],
+        )
+        wait_for(lambda: studio.scene_jobs.look(record.id)["expires"])
+        view = studio.scene_jobs.look(record.id)
+        assert (view["state"], view["message"]) == ("done", "")
+        assert view["done"] == view["windows"] == record.windows and view["preview"]
+        with rasterio.open(studio.scene_jobs.file(record.id, "a_strip_sr.tif")[0]) as file:
+            assert (file.count, file.height, file.width) == (4, 256, 4400)
+            assert file.transform.a == 2.5 and file.crs.to_epsg() == 32632
+            assert file.read(1).any()
+        assert len(view["files"]) == 3
+    finally:
+        studio.scene_jobs.close()
+
+
 def test_what_is_wrong_besides_the_size_is_said_or_asked(studio, large, monkeypatch):
     @contextlib.contextmanager
     def ambiguous(path, answers):
@@ -127,7 +211,7 @@ def test_a_small_or_another_input_takes_the_offer_away(studio, large, tmp_path):
 
 
 def test_layers_need_their_settings(studio):
-    how = {"weights": "mini", "device": "cpu", "layers": ["detail", "uncertainty"]}
+    how = {"pipeline": studio.pipeline, "layers": ["detail", "uncertainty"]}
     record = make_job(make_offer(), studio.scene_jobs, settings=Settings(), **how)
     assert {"--samples=8", "--detail", "--uncertainty"} <= set(record.options)
     for settings, words in (
@@ -255,7 +339,7 @@ def test_items_are_read_back_as_they_were(said, original):
 
 
 def test_routes_give_a_job_to_who_knows_its_id(studio, gate):  # noqa: F811
-    how = {"weights": "mini", "device": "cpu", "settings": Settings(), "layers": []}
+    how = {"pipeline": studio.pipeline, "settings": Settings(), "layers": []}
     record = make_job(make_offer(), studio.scene_jobs, **how)
     web = TestClient(Starlette(routes=scene_card.scene_routes(studio)))
     (view,) = web.get("/ldsr/jobs.json", params={"id": record.id}).json()["jobs"].values()
@@ -279,7 +363,7 @@ def test_routes_give_a_job_to_who_knows_its_id(studio, gate):  # noqa: F811
 
 
 def test_the_card_stops_goes_on_and_discards(studio):
-    how = {"weights": "mini", "device": "cpu", "settings": Settings(), "layers": []}
+    how = {"pipeline": studio.pipeline, "settings": Settings(), "layers": []}
     record = make_job(make_offer(), studio.scene_jobs, **how)
     mine = {"id": record.id, "key": record.key}
 

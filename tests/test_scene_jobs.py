@@ -15,7 +15,8 @@ from ldsr.settings import Settings
 from ldsr.web import scene_jobs, scene_run
 from ldsr.web.scene_jobs import PREVIEW, SceneJobs
 from ldsr.web.scene_records import Wish, stem_of
-from ldsr.web.scene_run import plain, scene_command, setting_options
+from ldsr.web.scene_run import scene_command, setting_options
+from ldsr.web.scene_words import plain
 from tests.fakes import wait_for
 from tests.scene_stand_in import WINDOWS
 
@@ -307,6 +308,7 @@ def test_the_command_reads_its_options(gate):
     given = [*setting_options(Settings()), *setting_options(Settings(refine=False, cascade=True))]
     given += ["--bounds", "--catalogue", "--bands", "--scale", "--weights", "--device"]
     given += ["--out", "--progress", "--resume", "--detail", "--uncertainty"]
+    given += ["--with-gaps", "--compile", "--half", "--no-half"]
     missing = [option for option in given if option.partition("=")[0] not in text]
     assert missing == []
 

@@ -16,8 +16,9 @@ from starlette.routing import Route
 from ldsr.errors import LdsrError, SceneError
 from ldsr.web import parts
 from ldsr.web.pictures import Shown
-from ldsr.web.scene_jobs import PREVIEW, SceneJobs
+from ldsr.web.scene_jobs import SceneJobs
 from ldsr.web.scene_offer import GONE, LAYERS, Offer, make_job, offer_value
+from ldsr.web.scene_view import PREVIEW
 from ldsr.web.studio import Studio
 from ldsr.web.tags import read_settings
 from ldsr.web.theme import asset
@@ -110,8 +111,7 @@ def run(studio: Studio, state: dict[str, Any], layers: list[str], panels: Any) -
         record = make_job(
             offer,
             studio.scene_jobs,
-            weights=studio.pipeline.name,
-            device=str(studio.pipeline.device),
+            pipeline=studio.pipeline,
             settings=read_settings(*panels),
             layers=layers,
         )
@@ -129,10 +129,11 @@ def layers_of(value: Any) -> list[str]:
 
 
 def answer(jobs: SceneJobs, ask: Any) -> dict[str, Any]:
-    """Stop, go on with or discard a job; a refusal is {"refused": sentence}."""
+    """Stop, go on with, finish or discard a job; a refusal is {"refused": sentence}."""
     deeds: dict[str, Callable[[str, str], None]] = {
         "cancel": jobs.cancel,
         "go_on": jobs.go_on,
+        "finish": jobs.finish,
         "discard": jobs.discard,
     }
     try:

@@ -5,13 +5,17 @@ asked to stop (SIGTERM), then made to (SIGKILL). Two guards never work in one fo
 Standard library only; run as a file, in a process group of its own, in the folder of its job.
 """
 
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where no scene job is begun
+    fcntl = None
 
 LOCK = "guard.lock"
 """Held while a guard works in a folder."""
@@ -24,7 +28,8 @@ def main(arguments: list[str]) -> int:
     with Path(LOCK).open("w") as lock:
         gone = threading.Event()
         threading.Thread(target=_watch, args=[gone, float(grace)], daemon=True).start()
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if gone.is_set():
             return 2
         with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:

@@ -6,9 +6,7 @@ of its own and says how far it is. Knows nothing of Gradio.
 
 import contextlib
 import dataclasses
-import fcntl
 import logging
-import os
 import secrets
 import threading
 import time
@@ -18,16 +16,29 @@ from typing import Any
 
 from ldsr.errors import SceneError
 from ldsr.manifest import home
+from ldsr.web.ledger import fields, new_id
 from ldsr.web.scene_preview import draw_preview
-from ldsr.web.scene_records import ENDED, GONE, NUMBERS, OPEN, PHASES, Record, Records, Wish
+from ldsr.web.scene_records import (
+    ENDED,
+    GONE,
+    OPEN,
+    Record,
+    Records,
+    Wish,
+    can_run,
+    held,
+    most_bytes,
+    setting,
+)
 from ldsr.web.scene_run import Command, Figures, Run, scene_command
+from ldsr.web.scene_view import PREVIEW, STOP, describe, has_file, say_gaps
 
 MOST_WAITING = 8
-PREVIEW = "preview.png"
-STOP = "stop"
-"""A file that asks whoever runs a job to stop it."""
 CUT_OFF = "The server was stopped while this job ran; what was computed is kept."
 STOPPED = "Stopped; what was computed is kept."
+BROKEN = "The server could not run this job; what was computed is kept, and it can be gone on with."
+PAUSE = 1.0
+"""Seconds between two looks at a line that cannot be worked on now."""
 _MEDIA = {".tif": "image/tiff", ".json": "application/json", ".png": "image/png"}
 _log = logging.getLogger(__name__)
 
@@ -54,6 +65,7 @@ class SceneJobs:
         self.figures = Figures(self.folder / "measured.json")
         self._records = Records(self.folder)
         self._command, self._clock, self._draw = command, clock, draw
+        self._broken: set[str] = set()  # jobs whose failure could not be written down
         self._lock = threading.Lock()
         self._runner: threading.Thread | None = None
         self._woken = threading.Event()
@@ -61,15 +73,20 @@ class SceneJobs:
         if self.folder.is_dir():
             with self._only_runner() as mine:
                 if mine:
-                    self._mark_cut_off()
+                    self._mark_cut_off(finish=False)
             self._wake()
 
     def submit(self, wish: Wish) -> Record:
         """Put a job at the end of the line.
 
         Raises:
-            SceneError: the line or the disk is full.
+            SceneError: the line or the disk is full, or the system cannot run jobs.
         """
+        if not can_run():
+            raise SceneError(
+                "Scene jobs of the page need Linux or macOS; on this server use "
+                "python -m ldsr scene."
+            )
         self.sweep()
         limit = most_bytes()
         if wish.bytes > limit:
@@ -102,25 +119,9 @@ class SceneJobs:
         record = self._records.read(job)
         if record.state in ENDED and self._expires(record) < self._clock():
             raise SceneError(GONE)
-        said = self._records.progress(record)
-        running = record.state == "running"
-        state = said["state"] if said.get("state") in PHASES else "starting"
-        numbers = {name: _number(said.get(name)) for name in NUMBERS}
-        begun = numbers | {"windows": numbers["windows"] or record.windows}
-        return begun | {
-            "id": record.id,
-            "state": state if running else record.state,
-            "stopping": running and (self._records.path(job) / STOP).exists(),
-            "name": record.name,
-            "size": list(record.size),
-            "about": record.about,
-            "message": record.message,
-            "place": self._place(record),
-            "created": record.created,
-            "expires": self._expires(record) if record.state in ENDED else None,
-            "files": self._files(record),
-            "preview": f"ldsr/jobs/{record.id}/{PREVIEW}" if self._has(record, PREVIEW) else "",
-        }
+        if job in self._broken:
+            record = dataclasses.replace(record, state="failed", message=BROKEN)
+        return describe(self._records, record, expires=self._expires(record))
 
     def cancel(self, job: str, key: str) -> None:
         """Stop a job, running or waiting; what it computed is kept.
@@ -136,8 +137,12 @@ class SceneJobs:
                 (self._records.path(job) / STOP).touch()
         self._woken.set()
 
-    def go_on(self, job: str, key: str) -> None:
+    def go_on(self, job: str, key: str, *, gaps: bool = False) -> None:
         """Put a job that was stopped or failed back into the line.
+
+        Args:
+            job, key: of the job.
+            gaps: whether its file is then written without the windows that fail again.
 
         Raises:
             SceneError: there is no such job, the key is another's, or the line is full.
@@ -150,8 +155,16 @@ class SceneJobs:
             if waiting >= MOST_WAITING:
                 raise SceneError(f"{waiting} scene jobs are already waiting; try again later.")
             (self._records.path(job) / STOP).unlink(missing_ok=True)
-            self._change(record, state="waiting", message="", order=self._clock())
+            self._change(record, state="waiting", message="", gaps=gaps, order=self._clock())
         self._wake()
+
+    def finish(self, job: str, key: str) -> None:
+        """Go on with a job of which windows failed, and write its file without those.
+
+        Raises:
+            SceneError: as `go_on`.
+        """
+        self.go_on(job, key, gaps=True)
 
     def discard(self, job: str, key: str) -> None:
         """Forget a job that does not run, and delete its files.
@@ -176,9 +189,15 @@ class SceneJobs:
         record = self._records.read(job)
         if record.state != "done" or self._expires(record) < self._clock():
             raise SceneError(GONE)
-        if name not in (*record.files.values(), PREVIEW) or not self._has(record, name):
+        served = name in (*record.files.values(), PREVIEW)
+        if not served or not has_file(self._records, record, name):
             raise SceneError("There is no such file.")
         return self._records.path(job) / name, _MEDIA[Path(name).suffix]
+
+    def states(self) -> dict[str, int]:
+        """Number of jobs in each state there is."""
+        states = [record.state for record in self._records.all()]
+        return {state: states.count(state) for state in (*OPEN, *ENDED)}
 
     def before(self) -> int:
         """Number of jobs that a new one would wait for."""
@@ -204,8 +223,9 @@ class SceneJobs:
         """Stop running jobs; whatever runs now is cut off as if the server had died."""
         self._closed.set()
         self._woken.set()
-        if self._runner is not None:
-            self._runner.join()
+        runner = self._runner
+        if runner is not None:
+            runner.join()
 
     def _owned(self, job: str, key: Any) -> Record:
         record = self._records.read(job)
@@ -215,30 +235,8 @@ class SceneJobs:
             raise SceneError("Only who began this scene job can change it.")
         return record
 
-    def _place(self, record: Record) -> int:
-        if record.state != "waiting":
-            return 0
-        return sum(
-            one.state == "running" or (one.state == "waiting" and one.order < record.order)
-            for one in self._records.all()
-        )
-
-    def _has(self, record: Record, name: str) -> bool:
-        return record.state == "done" and (self._records.path(record.id) / name).is_file()
-
-    def _files(self, record: Record) -> dict[str, dict[str, Any]]:
-        there = {kind: name for kind, name in record.files.items() if self._has(record, name)}
-        return {
-            kind: {
-                "url": f"ldsr/jobs/{record.id}/{name}",
-                "name": name,
-                "bytes": (self._records.path(record.id) / name).stat().st_size,
-            }
-            for kind, name in there.items()
-        }
-
     def _expires(self, record: Record) -> float:
-        return record.changed + 3600 * _setting("LDSR_JOBS_HOURS", 48)
+        return record.changed + 3600 * setting("LDSR_JOBS_HOURS", 48)
 
     def _change(self, record: Record, **values: Any) -> Record:
         changed = dataclasses.replace(record, changed=self._clock(), **values)
@@ -257,23 +255,23 @@ class SceneJobs:
 
     def _work(self) -> None:
         """Run one job after the other, until none is left."""
-        try:
-            while not self._closed.is_set():
+        while not self._closed.is_set():
+            try:
                 with self._only_runner() as mine:
                     if mine:
                         self._mark_cut_off()
                         while not self._closed.is_set() and (record := self._next()):
                             self._run(record)
-                with self._lock:
-                    waits = any(one.state in OPEN for one in self._records.all())
-                    if not waits or self._closed.is_set():
-                        self._runner = None
-                        return
-                self._woken.wait(1.0)  # another server runs one
-                self._woken.clear()
-        except Exception:
-            _log.exception("scene jobs are no longer run")
-            self._runner = None
+            except Exception:
+                _log.exception("scene jobs cannot be run now")
+            with self._lock:
+                waits = any(one.state in OPEN for one in self._records.all())
+                if not waits or self._closed.is_set():
+                    self._runner = None
+                    return
+            self._woken.wait(PAUSE)  # another server runs one, or the disk is full
+            self._woken.clear()
+        self._runner = None
 
     def _next(self) -> Record | None:
         with self._records.changing():
@@ -286,14 +284,32 @@ class SceneJobs:
             return self._change(waiting[0], state="running")
 
     def _run(self, record: Record) -> None:
-        place = self._records.path(record.id)
+        """Run a job to its end; whatever goes wrong on the server, the line goes on."""
+        try:
+            self._run_command(record)
+        except Exception:
+            _log.exception("a scene job could not be run")
+            if not self._is_complete(record):
+                self._broken.add(record.id)
+            with contextlib.suppress(Exception):  # it is tried again with the next job
+                self._mark_cut_off()
+
+    def _run_command(self, record: Record) -> None:
+        place, note = self._records.path(record.id), {"run": new_id(), "kind": "scene"}
+        begun = time.monotonic()
+        _log.info("run begins", extra=fields(**note, windows=record.windows))
         run = Run(place, self._command(record))
-        while not run.ended(timeout=0.2):
-            if self._closed.is_set():
-                run.kill()
-                return
-            if (place / STOP).exists():
-                run.stop()
+        try:
+            while not run.ended(timeout=0.2):
+                if self._closed.is_set():
+                    run.kill()
+                    _log.info("run is cut off, and can be gone on with", extra=fields(**note))
+                    return
+                if (place / STOP).exists():
+                    run.stop()
+        except BaseException:
+            run.kill()
+            raise
         said = self._records.progress(record)
         self.figures.note(record.cost, said)
         done = run.status == 0 and (place / record.files["cog"]).is_file()
@@ -301,58 +317,65 @@ class SceneJobs:
             self._finish(record)
         with self._records.changing():
             if done:
-                self._change(record, state="done", message=str(said.get("message") or ""))
+                self._change(record, state="done", message=say_gaps(said))
             elif (place / STOP).exists():
                 self._change(record, state="stopped", message=STOPPED, resumed=True)
             else:
                 self._change(record, state="failed", message=run.message(said), resumed=True)
             (place / STOP).unlink(missing_ok=True)
+        outcome = "finished" if done else self._records.read(record.id).state
+        note |= {"seconds": round(time.monotonic() - begun, 2), "outcome": outcome}
+        _log.info("run ends", extra=fields(**note))
         self.sweep()
 
     def _finish(self, record: Record) -> None:
         """Draw a finished job's preview, and delete what only its run needed."""
         place = self._records.path(record.id)
         try:
-            (place / PREVIEW).write_bytes(self._draw(place / record.files["cog"]))
+            if not (place / PREVIEW).is_file():
+                part = place / f"{PREVIEW}.part"
+                part.write_bytes(self._draw(place / record.files["cog"]))
+                part.replace(place / PREVIEW)
         except Exception:
             _log.exception("the preview of a scene job could not be drawn")
-        for path in (place / "input").iterdir():
-            path.unlink()
+        with contextlib.suppress(OSError):
+            for path in (place / "input").iterdir():
+                path.unlink()
 
-    def _mark_cut_off(self) -> None:
-        """Whoever holds the runner's lock knows: a job that runs has lost its runner."""
-        with self._records.changing():
-            for record in self._records.all():
-                if record.state == "running":
-                    self._change(record, state="stopped", message=CUT_OFF, resumed=True)
+    def _mark_cut_off(self, *, finish: bool = True) -> None:
+        """Whoever holds the runner's lock knows: a job that runs has lost its runner.
+
+        Args:
+            finish: also end those whose files are complete, which draws their previews.
+        """
+        lost = [record for record in self._records.all() if record.state == "running"]
+        for record in lost:
+            complete = self._is_complete(record)
+            if complete and not finish:
+                continue
+            ended = {"state": "stopped", "message": CUT_OFF, "resumed": True}
+            if complete:
+                self._finish(record)
+                ended = {"state": "done", "message": say_gaps(self._records.progress(record))}
+            elif record.id in self._broken:
+                ended |= {"state": "failed", "message": BROKEN}
+            with self._records.changing():
+                self._change(record, **ended)
+                (self._records.path(record.id) / STOP).unlink(missing_ok=True)
+            self._broken.discard(record.id)
+        self._broken.intersection_update(record.id for record in lost)
+
+    def _is_complete(self, record: Record) -> bool:
+        """Whether the command of a job wrote all it had to, and tidied up."""
+        place = self._records.path(record.id)
+        there = all((place / name).is_file() for name in record.files.values())
+        return there and not (place / f"{record.files['cog']}.job").exists()
 
     @contextlib.contextmanager
     def _only_runner(self) -> Iterator[bool]:
         """Try to be the one server of this folder that runs jobs; gives whether it is."""
-        with (self.folder / "runner.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                yield False
-            else:
-                yield True
-
-
-def most_bytes() -> float:
-    """Disk that jobs may fill: $LDSR_JOBS_GB (20) gigabytes."""
-    return 1e9 * _setting("LDSR_JOBS_GB", 20)
-
-
-def _setting(name: str, default: float) -> float:
-    """A number from the environment; the default where it is none."""
-    try:
-        return max(0.0, float(os.environ.get(name, default)))
-    except ValueError:
-        return default
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        with held(self.folder / "runner.lock", wait=False) as mine:
+            yield mine
 
 
 def _gigabytes(size: float) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ldsr.data.patch import MAX_SIDE
+from ldsr.data.reader import file_format
 from ldsr.data.scenes import Scene, day
 from ldsr.errors import SceneError
 from ldsr.result import SuperResolution
@@ -19,8 +20,10 @@ from ldsr.settings import DEFAULT_SAMPLES, Settings
 from ldsr.web.scene_area import Area, items_of
 from ldsr.web.scene_jobs import SceneJobs
 from ldsr.web.scene_records import Record, Wish
-from ldsr.web.scene_run import cost_of, setting_options
+from ldsr.web.scene_run import cost_of, machine_options, setting_options
 
+MAX_PIXELS = 2**28
+"""Of an upload: two whole tiles. Where a picture is empty, all of it is looked at."""
 LAYERS = {"detail": "Generated detail", "uncertainty": "Uncertainty"}
 OF_ONE_PICTURE = ("clip", "llava")
 """Sources of tags that a scene job does not have."""
@@ -61,7 +64,7 @@ def offer_upload(paths: Sequence[str], answers: Mapping[str, str]) -> Offer | No
         answers: what the person answered about them, as `read_patch` takes it.
 
     Returns:
-        The offer, or None where it is not too large or not one file.
+        The offer, or None where it is not too large, or not one file with pixels in it.
 
     Raises:
         AmbiguousPatchError: something else has to be asked first.
@@ -70,6 +73,8 @@ def offer_upload(paths: Sequence[str], answers: Mapping[str, str]) -> Offer | No
     if len(paths) != 1:
         return None
     path = Path(paths[0])
+    if file_format(path) not in ("raster", "safe"):
+        return None  # a STAC item leads to files elsewhere: not from a stranger
     with _opened(path, answers) as scene:
         rows, columns = scene.size
     if max(rows, columns) <= MAX_SIDE:
@@ -149,12 +154,18 @@ def make_job(
     offer: Offer,
     jobs: SceneJobs,
     *,
-    weights: str,
-    device: str,
+    pipeline: Any,
     settings: Settings,
     layers: Sequence[str],
 ) -> Record:
     """Put what was offered into the line.
+
+    Args:
+        offer: to become a job.
+        jobs: the line.
+        pipeline: of the page; its `name`, `device`, `half` and `compiled` are the job's.
+        settings: that stand on the page.
+        layers: those that are ticked.
 
     Raises:
         LdsrError: layers that the settings do not give, or no room for another job.
@@ -171,17 +182,17 @@ def make_job(
             "Spectral, None, or edit it."
         )
     wanted = with_layers(settings, chosen)
-    machine = [f"--weights={weights}", f"--device={device}"]
-    options = [*offer.options, *machine, *setting_options(wanted), *(f"--{one}" for one in chosen)]
+    options = [*offer.options, *machine_options(pipeline), *setting_options(wanted)]
+    options += [f"--{layer}" for layer in chosen]
     bands = 4 + ("detail" in chosen) + 4 * ("uncertainty" in chosen)
     wish = Wish(
         name=offer.name,
         scene=offer.scene,
         files=offer.files,
         size=offer.size,
-        windows=math.prod(plan_of(offer.size, weights).shape),
+        windows=math.prod(plan_of(offer.size, pipeline.name).shape),
         options=options,
-        cost=cost_of(weights, wanted),
+        cost=cost_of(pipeline.name, wanted),
         bytes=2 * bands * SCALE**2 * math.prod(offer.size),
         about=dict(offer.about) | _about(wanted, chosen),
     )
@@ -241,5 +252,5 @@ def _about(settings: Settings, layers: Sequence[str]) -> dict[str, str]:
 def _opened(path: Path, answers: Mapping[str, str]) -> Iterator[Any]:
     from ldsr.data.whole import open_scene
 
-    with open_scene(str(path), **answers) as scene:
+    with open_scene(str(path), most_pixels=MAX_PIXELS, **answers) as scene:
         yield scene

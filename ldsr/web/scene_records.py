@@ -6,7 +6,6 @@ nothing of processes or of Gradio.
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import re
@@ -17,6 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ldsr.errors import SceneError
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where no scene job is begun
+    fcntl = None
 
 OPEN = ("waiting", "running")
 """States in which something will still happen by itself."""
@@ -67,6 +71,7 @@ class Record:
         order: place in the line, the smallest first.
         message: one sentence, or "".
         resumed: whether the command goes on with what is there.
+        gaps: whether it then writes the file without the windows that fail.
         name, stem, scene, size, windows, options, cost, about: see `Wish`; the stem is that of its
             files.
     """
@@ -79,6 +84,7 @@ class Record:
     order: float
     message: str = ""
     resumed: bool = False
+    gaps: bool = False
     name: str
     stem: str
     scene: str
@@ -196,9 +202,46 @@ class Records:
     def changing(self) -> Iterator[None]:
         """Keep all others, in this process or another, from changing records meanwhile."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.folder / "records.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with held(self.folder / "records.lock", wait=True):
             yield
+
+
+def can_run() -> bool:
+    """Whether scene jobs can be run on this system at all."""
+    return fcntl is not None
+
+
+@contextlib.contextmanager
+def held(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold a lock that no other process or thread can hold meanwhile; gives whether it is held."""
+    with path.open("w") as lock:
+        try:
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            if wait:
+                raise
+            yield False
+        else:
+            yield True
+
+
+def most_bytes() -> float:
+    """Disk that jobs may fill: $LDSR_JOBS_GB (20) gigabytes."""
+    return 1e9 * setting("LDSR_JOBS_GB", 20)
+
+
+def setting(name: str, default: float) -> float:
+    """A number from the environment; the default where it is none."""
+    try:
+        return max(0.0, float(os.environ.get(name, default)))
+    except ValueError:
+        return default
+
+
+def number(value: Any) -> float | None:
+    """A number that a command said, None where it is none."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def stem_of(name: str) -> str:

@@ -9,7 +9,6 @@ import json
 import logging
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from ldsr.manifest import home
 from ldsr.settings import Settings
 from ldsr.web import scene_guard
 from ldsr.web.scene_records import Record, write_whole
+from ldsr.web.scene_words import plain
 
 ROOT = Path(__file__).resolve().parents[2]
 GRACE = 20.0
@@ -44,7 +44,6 @@ COSTS = (
 )
 """Settings that say how long a window takes."""
 _log = logging.getLogger(__name__)
-_PATH = re.compile(r"(?:/[^\s/'\"]+)+/([^\s/'\"]*)")
 
 Command = Callable[[Record], Sequence[str]]
 
@@ -54,7 +53,17 @@ def scene_command(record: Record) -> list[str]:
     out = record.files["cog"]
     command = [sys.executable, "-m", "ldsr", "scene", record.scene, "--out", out]
     resume = ["--resume"] if record.resumed else []
-    return [*command, "--progress", "progress.json", *record.options, *resume]
+    gaps = ["--with-gaps"] if record.gaps else []
+    return [*command, "--progress", "progress.json", *record.options, *resume, *gaps]
+
+
+def machine_options(pipeline: Any) -> list[str]:
+    """How a pipeline computes, as options of the command: a job does it as the page does."""
+    half = getattr(pipeline, "half", None)
+    options = [f"--weights={pipeline.name}", f"--device={pipeline.device}"]
+    if getattr(pipeline, "compiled", False):
+        options.append("--compile")
+    return options if half is None else [*options, "--half" if half else "--no-half"]
 
 
 def setting_options(settings: Settings) -> list[str]:
@@ -89,7 +98,7 @@ class Run:
     """
 
     def __init__(self, place: Path, command: Sequence[str]) -> None:
-        self._log = place / LOG
+        self._place, self._log = place, place / LOG
         guard = [sys.executable, "-I", scene_guard.__file__, str(GRACE), *command]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -135,12 +144,16 @@ class Run:
     def message(self, said: Mapping[str, Any]) -> str:
         """Why it failed, in the command's own words, without any path of this server."""
         if said.get("message"):
-            return plain(str(said["message"]))
+            return self._plain(str(said["message"]))
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         ours = [line.removeprefix("ldsr: ") for line in lines if line.startswith("ldsr: ")]
         if not ours:
             _log.error("a scene job ended without a word:\n%s", "\n".join(lines[-40:]))
-        return plain(ours[-1]) if ours else UNSAID
+        return self._plain(ours[-1]) if ours else UNSAID
+
+    def _plain(self, text: str) -> str:
+        folders = [self._place / "input", self._place, self._place.parent]
+        return plain(text, [*folders, home(), ROOT, Path.home()])
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -159,7 +172,7 @@ class Figures:
         rate = said.get("rate")
         if not isinstance(rate, int | float) or not math.isfinite(rate) or rate <= 0:
             return
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # a figure less, and no job is the worse
             write_whole(self._path, json.dumps(self._read() | {cost: 1 / rate}))
 
     def seconds(self, cost: str) -> float | None:
@@ -172,11 +185,6 @@ class Figures:
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
-
-
-def plain(text: str) -> str:
-    """One line, every path in it cut to its last part."""
-    return _PATH.sub(r"\1", " ".join(text.split()))[:600]
 
 
 def _environment() -> dict[str, str]:

@@ -77,6 +77,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--base-only", action="store_true")
     parser.add_argument("--cloudy", action="store_true")
+    parser.add_argument("--auth")
+    parser.add_argument("--root-path", default="")
     options = parser.parse_args()
     if options.cloudy:
         real = samples.load_sample
@@ -87,6 +89,8 @@ def main() -> None:
     pipeline = HoldingPipeline()
     pipeline.can_refine = not options.base_only
     page, launch = app.build_app(pipeline)
+    launch["auth"] = tuple(options.auth.split(":")) if options.auth else None
+    launch["root_path"] = options.root_path
     page.launch(server_name="127.0.0.1", server_port=options.port, **launch)
 
 

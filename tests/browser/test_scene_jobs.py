@@ -79,6 +79,12 @@ def wait_numbers(page, text: str) -> None:
     )
 
 
+def wait_status(page, text: str) -> None:
+    page.wait_for_function(
+        "text => document.querySelector('.status-text').textContent.includes(text)", arg=text
+    )
+
+
 def memory(page) -> list[dict[str, str]]:
     return json.loads(page.evaluate("localStorage.getItem('ldsr-jobs')") or "[]")
 
@@ -136,16 +142,37 @@ def test_on_a_phone_a_job_is_cancelled_and_gone_on_with(open_jobs, server, large
     begin(page, large)
     server.gate(1)
     wait_numbers(page, "1 of 4 windows")
+    wait_status(page, "The scene job is in the line")
     page.focus("[data-act=cancel]")
     page.keyboard.press("Enter")
     page.wait_for_selector(CARD.format("stopped"))
+    wait_status(page, "The scene job was stopped")
     assert "what was computed is kept" in page.inner_text(".sc-message")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.click("[data-act=go_on]")
+    wait_status(page, "The scene job is in the line")
     server.gate(WINDOWS)
     page.wait_for_selector(CARD.format("done"))
+    wait_status(page, "The scene job is done")
+    assert "at the latest" in page.inner_text(".sc-numbers")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.wait_for_function("document.querySelector('.sc-picture img').naturalWidth > 0")
+
+
+def test_a_job_with_failed_windows_is_finished_with_gaps(open_jobs, server, large):
+    page = open_jobs()
+    begin(page, large)
+    assert page.is_hidden("[data-act=finish]")
+    server.gate("gap")
+    page.wait_for_selector(CARD.format("failed"))
+    wait_status(page, "The scene job has failed")
+    said = page.inner_text(".sc-message")
+    assert "1 window of 4 failed" in said and "--" not in said
+    wait_numbers(page, "3 of 4 windows · 1 failed")
+    page.click("[data-act=finish]")
+    page.wait_for_selector(CARD.format("done"))
+    assert "empty in the file" in page.inner_text(".sc-message")
+    wait_status(page, "The scene job is done")
 
 
 def test_a_restarted_server_shows_its_job_as_stopped(browser, tmp_path, large):
