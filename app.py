@@ -1,38 +1,61 @@
 """LDSR Studio: `python app.py` opens the page. Arguments, build_app(pipeline), launch."""
 
 import argparse
+import os
+import re
 import socket
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 
-def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
+def build_app(
+    pipeline: Any, *, studio: Any = None, metrics_open: bool = False
+) -> tuple[Any, dict[str, Any]]:
     """Build the page around a model and begin to compute the first sample.
 
+    Args:
+        pipeline: the model.
+        studio: the server's state (`ldsr.web.studio.Studio`); made by default.
+        metrics_open: whether everybody may read /metrics.
+
     Returns:
-        The page (gradio.Blocks), and the options its `launch` needs (theme, routes).
+        The page (gradio.Blocks), and the options its `launch` needs (theme, routes, middleware).
+
+    Raises:
+        LdsrError: the environment says nothing sensible.
     """
     from ldsr.web import theme  # first: it switches Gradio's analytics off  # isort: skip
     import gradio as gr
+    from starlette.middleware import Middleware
 
     from ldsr.web.about_tab import build_about
     from ldsr.web.compare_files import compare_routes
     from ldsr.web.compare_tab import build_compare, connect_compare
+    from ldsr.web.evaluate_desk import Desk, saved_runs
     from ldsr.web.evaluate_files import evaluate_routes
     from ldsr.web.evaluate_tab import build_evaluate
     from ldsr.web.files import routes
+    from ldsr.web.headers import Headers, frame_ancestors
+    from ldsr.web.health import health_routes
+    from ldsr.web.login import Login
     from ldsr.web.map_picker import map_routes
     from ldsr.web.parts import header
+    from ldsr.web.remote import connect_remote
     from ldsr.web.resolve_tab import build_resolve
     from ldsr.web.scene_card import scene_routes
     from ldsr.web.studio import Studio
     from ldsr.web.study_tab import build_study, study_routes
+    from ldsr.web.upload_limit import UploadLimit
     from ldsr.weights import WEIGHTS
 
-    studio = Studio(pipeline)
+    studio = studio or Studio(pipeline)
+    desk = Desk(studio, saved_runs())
+    options, ancestors = theme.launch_options(), frame_ancestors()
     licence = WEIGHTS[pipeline.name].licence if pipeline.name in WEIGHTS else "unknown"
     with gr.Blocks(title=theme.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        connect_remote(desk, page)  # first: its names are the documented ones
         header(pipeline.name, pipeline.device)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Super-resolve"):
@@ -40,7 +63,7 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
             with gr.Tab("Compare"):
                 compare = build_compare()
             with gr.Tab("Evaluate"):
-                judged = build_evaluate(studio, widgets.state, page)
+                judged = build_evaluate(desk, widgets.state, page)
             with gr.Tab("Study"):
                 build_study(studio)
             with gr.Tab("About"):
@@ -50,7 +73,13 @@ def build_app(pipeline: Any) -> tuple[Any, dict[str, Any]]:
     studio.open_first()
     ours = [*routes(studio), *map_routes(), *compare_routes(studio)]
     ours += [*evaluate_routes(studio), *study_routes(studio), *scene_routes(studio)]
-    return page, theme.launch_options() | {"app_kwargs": {"routes": ours}}
+    guards = [
+        Middleware(Headers, ancestors=ancestors, head=options["head"]),
+        Middleware(Login, metrics_open=metrics_open),
+        Middleware(UploadLimit, most=theme.MAX_UPLOAD),
+    ]
+    served = {"routes": [*ours, *health_routes(studio)], "middleware": guards}
+    return page, options | {"app_kwargs": served}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,23 +88,39 @@ def main(arguments: list[str] | None = None) -> int:
     user, _, password = (options.auth or "").partition(":")
     if options.auth is not None and not (user and password):
         return _sorry("--auth needs USER:PASSWORD")
+    if re.fullmatch(r"(/[\w.~-]+)*", options.root_path.rstrip("/")) is None:
+        return _sorry(f"--root-path is {options.root_path!r}; expected a path such as /studio")
+    if options.mcp and (lacking := _no_mcp(options.auth is not None)):
+        return _sorry(lacking)
     host, port = options.host, options.port
     if not _is_free(host, port):
         return _sorry(f"{host}:{port} cannot be used (is it in use?); choose another --port")
     from ldsr.errors import LdsrError
     from ldsr.machine import machine_choices
+    from ldsr.web import logs, serving
+    from ldsr.web.studio import Studio
 
     try:
+        seconds = serving.patience()
         model, begin = open_model(options.weights, **machine_choices(options))
-        page, launch = build_app(model)
+        logs.set_up(options.log)
+        studio = Studio(model)
+        page, launch = build_app(model, studio=studio, metrics_open=options.metrics_open)
     except LdsrError as error:
         return _sorry(str(error))
-    print(f"LDSR Studio: http://{host}:{port}  (Ctrl + C stops it)", flush=True)
+    if options.log == "text":
+        print(f"LDSR Studio: http://{host}:{port}  (Ctrl + C stops it)", flush=True)
     launch |= {"auth": (user, password) if options.auth else None, "share": options.share}
-    page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch)
-    begin()
-    page.block_thread()
-    return 0
+    launch |= {"server_name": host, "server_port": port, "mcp_server": options.mcp}
+    launch |= {"root_path": options.root_path.rstrip("/")}
+
+    def up() -> None:
+        from ldsr.web.remote import mend_mcp
+
+        mend_mcp(page)
+        begin()
+
+    return serving.serve(page, studio, up, seconds=seconds, **launch)
 
 
 def open_model(
@@ -105,13 +150,42 @@ def _parser() -> argparse.ArgumentParser:
     from ldsr.machine import add_machine_options
 
     parser = argparse.ArgumentParser(prog="app.py", description="Sentinel-2 super-resolution.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=7860)
+    told = os.environ.get
+    host, port = told("GRADIO_SERVER_NAME") or "127.0.0.1", told("GRADIO_SERVER_PORT") or "7860"
+    parser.add_argument("--host", default=host, help="address to listen on")
+    parser.add_argument("--port", type=int, default=port)
     parser.add_argument("--weights", default="mini", help="see `python -m ldsr weights list`")
     add_machine_options(parser)
     parser.add_argument("--share", action="store_true", help="open a public gradio.live link")
-    parser.add_argument("--auth", metavar="USER:PASSWORD", help="ask for this name and password")
+    parser.add_argument(
+        "--auth",
+        metavar="USER:PASSWORD",
+        default=told("LDSR_AUTH") or None,
+        help="ask for this name and password; $LDSR_AUTH keeps them out of the list of processes",
+    )
+    parser.add_argument(
+        "--root-path",
+        metavar="PATH",
+        default=told("GRADIO_ROOT_PATH") or "",
+        help="where a reverse proxy serves the page, such as /studio",
+    )
+    parser.add_argument("--mcp", action="store_true", help="serve tools for MCP clients")
+    parser.add_argument("--log", choices=("text", "json"), default="text", help="form of the log")
+    parser.add_argument("--metrics-open", action="store_true", help="let everybody read /metrics")
     return parser
+
+
+def _no_mcp(has_auth: bool) -> str:
+    """Say why there can be no MCP, or ""."""
+    if has_auth:
+        return "--mcp and --auth exclude each other, for an MCP client cannot log in; leave one out"
+    try:
+        version = metadata.version("mcp")
+    except metadata.PackageNotFoundError:
+        version = "not installed"
+    if version.startswith("1."):
+        return ""
+    return f"--mcp needs the package mcp 1.x ({version} here); run: pip install 'mcp>=1.21,<2'"
 
 
 def _is_free(host: str, port: int) -> bool:

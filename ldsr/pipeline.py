@@ -50,6 +50,7 @@ class Pipeline:
         self.sha256 = loaded.sha256
         self.device = str(device)
         self.half = half
+        self.compiled = compiler is not None
         self.compiler = compiler or Compiler(backend=None)
         self.temperature = loaded.temperature
         self.loaded = loaded

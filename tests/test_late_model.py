@@ -18,7 +18,7 @@ from ldsr.web.late_model import LateModel, may_wait
 
 def test_it_is_known_as_what_it_will_be() -> None:
     late, now = LateModel("mini"), Pipeline.load("mini", device="cpu")
-    for name in ("name", "sha256", "device", "can_refine", "bases"):
+    for name in ("name", "sha256", "device", "compiled", "half", "can_refine", "bases"):
         assert getattr(late, name) == getattr(now, name)
     late.begin()
     assert late.temperature == now.temperature and late.pipeline is late.pipeline

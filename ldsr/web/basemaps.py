@@ -5,6 +5,7 @@ Addresses and attributions as `xyzservices` (with leafmap) knows them; nothing i
 
 import functools
 import os
+import re
 from typing import Any
 
 TILES_VARIABLE = "LDSR_TILES_URL"
@@ -30,6 +31,21 @@ def basemaps() -> list[dict[str, Any]]:
         return []
     attribution = os.environ.get(ATTRIBUTION_VARIABLE, "")
     return [_basemap("Map", url.strip(), attribution, DEEPEST, dark=False)]
+
+
+def tile_sources() -> list[str]:
+    """Name the hosts of the base maps' tiles as a Content-Security-Policy does.
+
+    Of "https://{s}.tiles.org/..." it is "https://*.tiles.org": it has a wildcard at the front.
+    """
+    urls = [basemap["url"] for basemap in basemaps()]
+    found = [re.match(r"(https?:)?//([\w.:{}-]+)", url, re.IGNORECASE) for url in urls]
+    hosts = {
+        f"{one[1] or ''}//".lower().removeprefix("//") + re.sub(r".*\{\w*\}[^.:]*", "*", one[2])
+        for one in found
+        if one
+    }
+    return sorted(hosts)
 
 
 @functools.cache

@@ -137,7 +137,7 @@ class Desk:
             return found
 
         turn.check()
-        turn.job = Job(work, self._line, lr, None)
+        turn.job = Job(work, self._line, lr, None, ledger=self.studio.ledger, kind="scores")
         return turn.job
 
 

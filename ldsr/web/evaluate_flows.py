@@ -28,6 +28,7 @@ from ldsr.web.evaluate_desk import Desk, Turn, wait
 from ldsr.web.evaluate_views import NAMES, board_value, result_value
 from ldsr.web.evaluations import TRUTHS, Evaluation, compared
 from ldsr.web.leaderboard import make_run
+from ldsr.web.ledger import fault
 from ldsr.web.pictures import Shown
 from ldsr.web.session import Cancelled, Job
 from ldsr.web.views import job_status, status
@@ -110,9 +111,9 @@ async def evaluate(
         if not turn.replaced:
             yield await rest(mine, status("error", str(error)))
     except Exception:
-        _log.exception("an evaluation failed")
+        message = fault(_log, "an evaluation failed", FAULT)
         if not turn.replaced:
-            yield await rest(mine, status("error", FAULT))
+            yield await rest(mine, status("error", message))
     finally:
         desk.end(visitor, turn)
 
@@ -139,9 +140,9 @@ async def benchmark(
         if not turn.replaced:
             yield await rest(mine, status("error", str(error)))
     except Exception:
-        _log.exception("a benchmark failed")
+        message = fault(_log, "a benchmark failed", FAULT)
         if not turn.replaced:
-            yield await rest(mine, status("error", FAULT))
+            yield await rest(mine, status("error", message))
     finally:
         desk.end(visitor, turn)
 
@@ -213,8 +214,8 @@ def read_reference(lr: Patch, path: str | None) -> tuple[dict[str, Patch], str]:
     except LdsrError:
         raise
     except Exception as error:
-        _log.exception("a reference could not be read")
-        raise LdsrError(f"{name} could not be used; please try another file.") from error
+        sentence = f"{name} could not be used; please try another file."
+        raise LdsrError(fault(_log, "a reference could not be read", sentence)) from error
     how = HARMONISATIONS[HARMONISED]
     text = f"{name}, phase correlation: {found.remark}. As given it differs from "
     text += f"the input in light and calibration too; {how}, its brightness was fitted to the "

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ldsr.web import evaluate_flows as flows
-from ldsr.web.evaluate_desk import Desk, saved_runs
+from ldsr.web.evaluate_desk import Desk
 from ldsr.web.evaluate_views import (
     NO_RESULT,
     TRUTH_WORDS,
@@ -19,7 +19,6 @@ from ldsr.web.evaluate_views import (
     result_value,
 )
 from ldsr.web.parts import same_value
-from ldsr.web.studio import Studio
 from ldsr.web.theme import asset
 from ldsr.web.views import status
 from ldsr.web.widgets import LIVE, NOW, QUIET
@@ -29,18 +28,17 @@ SHORT = {"none": "None", "wald": "Wald", "reference": "Reference"}
 READY = "Ready. Press Evaluate to score the current result."
 
 
-def build_evaluate(studio: Studio, current: gr.State, page: gr.Blocks) -> gr.State:
+def build_evaluate(desk: Desk, current: gr.State, page: gr.Blocks) -> gr.State:
     """Lay out the tab and connect it.
 
     Args:
-        studio: the server's state.
+        desk: what all visitors share.
         current: the visitor's state on the Super-resolve tab; its "shown" is what is evaluated.
         page: the whole page, for what happens when it opens and closes.
 
     Returns:
         The visitor's state; its "key" is the id of their evaluation.
     """
-    desk = Desk(studio, saved_runs())
     mine = gr.State(dict(flows.EMPTY))
     with gr.Row(elem_id="evaluate", equal_height=False):
         with gr.Column(scale=0, min_width=300, elem_id="ev-side"):

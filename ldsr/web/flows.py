@@ -18,6 +18,7 @@ from ldsr.data.reader import read_patch
 from ldsr.errors import AmbiguousPatchError, LdsrError
 from ldsr.settings import Settings
 from ldsr.web import trust
+from ldsr.web.ledger import fault
 from ldsr.web.pictures import Shown
 from ldsr.web.scene_offer import Offer, offer_upload
 from ldsr.web.session import Job
@@ -120,8 +121,8 @@ def read_upload(studio: Studio, state: dict[str, Any], pending: dict[str, Any]) 
     except LdsrError as error:
         return _too_large(studio, state, pending) or refused(state, str(error))
     except Exception:
-        _log.exception("an upload could not be read")
-        return refused(state, f"{name} could not be read; please try another file.")
+        sentence = f"{name} could not be read; please try another file."
+        return refused(state, fault(_log, "an upload could not be read", sentence))
     return took(studio, patch, None)
 
 

@@ -34,7 +34,8 @@ class LateModel:
             here, since only torch knows.
 
     Attributes:
-        name, sha256, device, can_refine, bases: as of the pipeline it will be.
+        name, sha256, device, compiled, half, can_refine, bases: as of the pipeline it will be.
+        state: "loading", "loaded", or "failed" where the last attempt to read it did.
 
     Raises:
         WeightsError: unknown weights, or files that are missing or damaged.
@@ -43,6 +44,7 @@ class LateModel:
     def __init__(self, name: str, *, compiled: bool = False, half: bool | None = None) -> None:
         _, self.sha256 = find_model(name)
         self.name, self.device = name, "cpu"
+        self.compiled, self.half = compiled, half
         self._choices = {"device": "cpu", "compiled": compiled, "half": half}
         here = {entry.role for entry in WEIGHTS.values() if entry.path.is_file()}
         self.can_refine = "refiner" in here
@@ -50,6 +52,7 @@ class LateModel:
         self._may_begin = threading.Event()
         self._lock = threading.Lock()
         self._loaded: Pipeline | None = None
+        self.state = "loading"
 
     def begin(self) -> None:
         """The page is up: from now on the model may be read."""
@@ -68,7 +71,12 @@ class LateModel:
                 from ldsr.pipeline import Pipeline
 
                 limit_threads()
-                self._loaded = Pipeline.load(self.name, **self._choices)
+                try:
+                    self._loaded = Pipeline.load(self.name, **self._choices)
+                except Exception:
+                    self.state = "failed"
+                    raise
+                self.state = "loaded"
             return self._loaded
 
     def find_tags(self, patch: Patch, semantics: str) -> tuple[dict[str, float] | None, str]:

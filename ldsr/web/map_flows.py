@@ -23,6 +23,7 @@ from ldsr.data.scenes import Scene, day
 from ldsr.errors import AmbiguousPatchError, LdsrError, SceneError
 from ldsr.web import flows
 from ldsr.web.basemaps import basemaps
+from ldsr.web.ledger import fault
 from ldsr.web.scene_area import Area, area_of, is_area
 from ldsr.web.scene_offer import offer_area
 from ldsr.web.studio import Studio
@@ -75,8 +76,8 @@ async def answer(studio: Studio, value: Value, visitor: str) -> AsyncIterator[di
     except LdsrError as error:
         yield {**value, "state": "error", "message": str(error)}
     except Exception:
-        _log.exception("the map's question failed")
-        yield {**value, "state": "error", "message": FAULT}
+        message = fault(_log, "the map's question failed", FAULT)
+        yield {**value, "state": "error", "message": message}
 
 
 async def read(
@@ -130,8 +131,8 @@ async def read(
     except LdsrError as error:
         yield {"state": "error", "message": str(error)}, flows.refused(state, str(error))
     except Exception:
-        _log.exception("a scene could not be read")
-        yield {"state": "error", "message": FAULT}, flows.refused(state, FAULT)
+        message = fault(_log, "a scene could not be read", FAULT)
+        yield {"state": "error", "message": message}, flows.refused(state, message)
     else:
         shot = flows.took(studio, patch, None)
         changes = _drawn(named[0].box.moved_to(patch.crs.to_string()))
@@ -288,8 +289,7 @@ def _box_cloud(scene: Scene, box: Box) -> dict[str, Any]:
     except LdsrError as error:
         return {"note": str(error)}
     except Exception:
-        _log.exception("a scene classification could not be read")
-        return {"note": FAULT}
+        return {"note": fault(_log, "a scene classification could not be read", FAULT)}
     if classes is None:
         return {"note": "This scene has no classification: cloud over the box is not known."}
     return {"box_cloud": scl.shares(classes)["cloud"], "covers": scl.covered(classes)}

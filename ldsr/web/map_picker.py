@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -93,9 +93,14 @@ def leaflet_folder() -> Path:
     return Path(leaflet.BASE_DIR)
 
 
-def leaflet_route() -> Mount:
-    """Serve Leaflet's files at /ldsr/leaflet."""
-    return Mount("/ldsr/leaflet", _Kept(directory=leaflet_folder()), name="leaflet")
+def leaflet_route() -> Route:
+    """Serve Leaflet's files at /ldsr/leaflet; a Mount would not be found behind a proxy's path."""
+    files = _Kept(directory=leaflet_folder())
+
+    async def file(request: Request) -> Response:
+        return await files.get_response(request.path_params["path"], request.scope)
+
+    return Route("/ldsr/leaflet/{path:path}", file)
 
 
 def map_routes() -> Sequence[BaseRoute]:

@@ -17,6 +17,7 @@ from ldsr.data.patch import Patch
 from ldsr.errors import LdsrError
 from ldsr.settings import Settings
 from ldsr.steps import Enough
+from ldsr.web.ledger import Ledger, fault, new_id
 
 MAX_WAITING = 20
 """Runs that may stand in line; the next one is turned away with a sentence."""
@@ -27,6 +28,7 @@ PREVIEW_EVERY = 1.0
 PREVIEW_SHARE = 0.25
 """Largest share of a run's time spent on previews."""
 
+FAULT = "The run failed: a fault in the program; the server's log tells more."
 _log = logging.getLogger(__name__)
 
 
@@ -78,6 +80,8 @@ class Job:
     """One run, in its own thread: waits in line, works, and can be watched and cancelled.
 
     Attributes:
+        id: what the log and a message about a fault call it.
+        kind: what is done, "picture", "samples", "tags" or "scores".
         patch, settings: what is computed.
         state: "waiting", "running", "done", "cancelled" or "failed".
         step: the last `Step` reported, or None.
@@ -98,7 +102,10 @@ class Job:
         settings: Settings,
         *,
         frames: Any = None,
+        ledger: Ledger | None = None,
+        kind: str = "picture",
     ) -> None:
+        self.id, self.kind = new_id(), kind
         self.patch, self.settings = patch, settings
         self.state = "waiting"
         self.step: Any = None
@@ -111,7 +118,10 @@ class Job:
         self.started = self.sampled = self.created
         self.frames = frames
         self._pipeline, self._line = pipeline, line
+        self._ledger = ledger or Ledger()
+        self._ledger.admit()
         self._ticket = line.join()
+        self._ledger.enter(self)
         self._cancel = threading.Event()
         self._preview_due = 0.0
         threading.Thread(target=self._work, name="ldsr-run", daemon=True).start()
@@ -144,31 +154,38 @@ class Job:
         self._cancel.set()
 
     def _work(self) -> None:
+        ended_by: Exception | None = None
         try:
             while not self._line.wait(self._ticket, 0.2):
                 self._check()
+                self._ledger.admit()
             self._check()
+            self._ledger.admit()
             self.started = self.sampled = time.monotonic()
             self.state = "running"
+            self._ledger.begin(self)
             self.result = self._pipeline(self.patch, self.settings, self._on_step)
             self.worked = time.monotonic() - self.started
             self.state = "done"
         except Cancelled:
             self.state = "cancelled"
         except LdsrError as error:
+            ended_by = error
             self.message, self.state = str(error), "failed"
-        except MemoryError:
+        except MemoryError as error:
+            ended_by = error
             self.message, self.state = (
                 "This picture needs more memory than there is; try a smaller one.",
                 "failed",
             )
-        except Exception:
-            _log.exception("a run failed")
-            self.message = "The run failed: a fault in the program; the server's log tells more."
+        except Exception as error:
+            ended_by = error
+            self.message = fault(_log, "a run failed", FAULT, run=self.id)
             self.state = "failed"
         finally:
             self.preview = {}
             self._line.leave(self._ticket)
+            self._ledger.end(self, ended_by)
 
     def _check(self) -> None:
         if self._cancel.is_set():

@@ -15,6 +15,7 @@ from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError
 from ldsr.result import SuperResolution
 from ldsr.settings import BASES, PRESETS, Settings
+from ldsr.web.ledger import Ledger
 from ldsr.web.page_times import PageTimes
 from ldsr.web.pictures import Frames, Shown
 from ldsr.web.scene_jobs import SceneJobs
@@ -32,6 +33,7 @@ class Studio:
         bases: the pictures of stage 1 that they can make.
         store: inputs and results (`Shown`) by random id.
         jobs: runs that are being watched, by random id.
+        ledger: what is noted of all runs.
         first: the run of the first sample, begun by `open_first`.
         first_sample: its key, or None when no samples are installed.
     """
@@ -42,6 +44,7 @@ class Studio:
         self.bases = tuple(getattr(pipeline, "bases", BASES))
         self.store = Store()
         self.jobs: dict[str, Job] = {}
+        self.ledger = Ledger()
         self.first: Job | None = None
         self.first_sample = next((sample.key for sample in list_samples()), None)
         self._first_key: str | None = None
@@ -81,7 +84,7 @@ class Studio:
             return
         try:
             patch = load_sample(self.first_sample)
-            self.first = Job(self.pipeline, self._line, patch, self.preset())
+            self.first = Job(self.pipeline, self._line, patch, self.preset(), ledger=self.ledger)
         except LdsrError as error:
             _log.warning("the first sample could not be read: %s", error)
 
@@ -154,14 +157,17 @@ class Studio:
         Raises:
             LdsrError: the line is full.
         """
-        work, frames = self.pipeline, None
+        work, frames, kind = self.pipeline, None, "picture"
         if measure is not None:
+            kind = "tags"
             work = functools.partial(_measure, self.pipeline, measure.result)
         elif sample is not None:
+            kind = "samples"
             work, frames = functools.partial(_sample, self.pipeline, sample.result), Frames(patch)
         else:
             settings = dataclasses.replace(settings, samples=0)
-        job = Job(work, self._line, patch, settings, frames=frames)
+        noted = {"ledger": self.ledger, "kind": kind}
+        job = Job(work, self._line, patch, settings, frames=frames, **noted)
         self._mine[visitor] = job
         return self.watch(job), job
 

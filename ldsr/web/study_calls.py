@@ -15,6 +15,7 @@ from evaluation.study import StudyStore
 from evaluation.study_records import TASKS, Study, Trial, Vote
 from evaluation.study_results import FEW, Share, Strength
 from ldsr.errors import LdsrError
+from ldsr.web.ledger import fault
 from ldsr.web.studio import Studio
 from ldsr.web.study_prepare import KIND_WORDS, METHODS, NOTES, Preparer, Wish, offered
 
@@ -57,8 +58,8 @@ class StudyCalls:
         except LdsrError as error:
             return {"refused": str(error)}
         except Exception:
-            _log.exception("the study tab could not be answered")
-            return {"refused": "A fault in the program; the server's log tells more."}
+            sentence = "A fault in the program; the server's log tells more."
+            return {"refused": fault(_log, "the study tab could not be answered", sentence)}
 
     def _hello(self, ask: dict[str, Any]) -> dict[str, Any]:
         methods = offered(self._studio)

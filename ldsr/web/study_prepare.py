@@ -24,6 +24,7 @@ from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError
 from ldsr.result import SuperResolution
 from ldsr.settings import Settings
+from ldsr.web.ledger import fault
 from ldsr.web.session import Cancelled
 from ldsr.web.studio import Studio
 
@@ -139,8 +140,8 @@ class Preparer:
         except LdsrError as error:
             self._say("error", str(error))
         except Exception:
-            _log.exception("a study could not be prepared")
-            self._say("error", "The study could not be prepared; the server's log tells more.")
+            sentence = "The study could not be prepared; the server's log tells more."
+            self._say("error", fault(_log, "a study could not be prepared", sentence))
         finally:
             if draft is not None:
                 shutil.rmtree(draft, ignore_errors=True)

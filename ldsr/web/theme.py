@@ -23,7 +23,7 @@ STYLES = (
 )
 """Our style sheets, joined in this order."""
 MAX_UPLOAD = 200 * 2**20
-"""Bytes of one uploaded file."""
+"""Bytes of the files of one upload."""
 SANS = [
     "system-ui",
     "-apple-system",
@@ -91,7 +91,7 @@ def launch_options() -> dict[str, Any]:
         "mcp_server": False,
         "ssr_mode": False,
         "pwa": False,
-        "show_error": True,
+        "show_error": False,  # what Gradio itself raises names paths; our errors are shown always
         "max_file_size": MAX_UPLOAD,
         "quiet": True,
     }
