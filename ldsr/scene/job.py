@@ -98,7 +98,7 @@ def _resolve(scene: Scene, out: Path, crew: Crew, choices: Choices, progress: Pr
     with open_folder(out, plan, asked=asked, resume=choices.resume) as folder:
         progress.file = progress.file or folder.path / "progress.json"
         failed = _compute(scene, folder, crew, job, choices, progress)
-        if failed and (not choices.gaps or progress.rate is None):
+        if failed and (not choices.gaps or progress.done == 0):
             raise LdsrError(_say_failed(scene, plan, failed, out))
         progress.enter("writing")
         for key in failed:
@@ -192,8 +192,8 @@ def _compute(
         progress.step(failed=bool(error), free=free)
 
     def hopeless() -> bool:
-        """Where so many fail one after the other, the next will, too."""
-        return in_a_row >= HOPELESS and (not choices.gaps or progress.rate is None)
+        """Where so many fail in a row, the next will, too; for gaps each has to be known."""
+        return in_a_row >= HOPELESS and not (choices.gaps and progress.done)
 
     def tasks() -> Iterator[Task]:
         for window in todo:

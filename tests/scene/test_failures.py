@@ -140,7 +140,19 @@ def test_after_many_failures_in_a_row_it_ends_also_while_reading(
     assert out.exists()
 
 
-def test_windows_that_were_never_tried_are_no_gaps(
+def test_a_failed_job_can_be_finished_with_gaps(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
+) -> None:
+    out = tmp_path / "sr.tif"
+    seen = jobs.make_plan(scene.size, SMALL, local=True)[1, 1].seen
+    scene.broken = {tuple(span.start for span in seen)}
+    with pytest.raises(LdsrError, match="1 window of 9 failed"):
+        resolve_scene(scene, out, tiny_crew, SMALL)
+    sheet = resolve_scene(scene, out, tiny_crew, dataclasses.replace(GAPS, resume=True))
+    assert [one["window"] for one in sheet["windows"]["failed"]] == [[1, 1]] and out.exists()
+
+
+def test_with_gaps_every_window_is_tried(
     scene: ArrayScene, tmp_path: Path, tiny_crew: Here
 ) -> None:
     out = tmp_path / "sr.tif"
@@ -148,9 +160,11 @@ def test_windows_that_were_never_tried_are_no_gaps(
         resolve_scene(scene, out, tiny_crew, SMALL, Stopping(after=2))
     plan = jobs.make_plan(scene.size, SMALL, local=True)
     scene.broken = {tuple(span.start for span in window.seen) for window in plan.windows}
+    sheet = resolve_scene(scene, out, tiny_crew, dataclasses.replace(GAPS, resume=True))
+    assert len(sheet["windows"]["failed"]) == 7 and sheet["windows"]["with_data"] == 2
     with pytest.raises(LdsrError, match="6 windows of 9 failed"):
-        resolve_scene(scene, out, tiny_crew, dataclasses.replace(GAPS, resume=True))
-    assert not out.exists()
+        resolve_scene(scene, tmp_path / "none.tif", tiny_crew, GAPS)
+    assert not (tmp_path / "none.tif").exists()
 
 
 def test_gaps_are_tried_again_by_the_next(
