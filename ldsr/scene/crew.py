@@ -134,7 +134,8 @@ class Cluster:
                 lonely = lonely + BEAT if not ended and not self._count() else 0.0
                 if lonely >= PATIENCE:
                     raise LdsrError(
-                        f"{self._who} has had no workers for {lonely:.0f} s; start some."
+                        f"{self._who} has had no workers for {lonely:.0f} s; start some and go on "
+                        "with --resume."
                     )
                 for future in ended:
                     yield self._outcome(future, under_way.pop(future))
@@ -179,9 +180,7 @@ class Cluster:
         try:
             workers = self._client.nthreads()
         except Exception:
-            raise LdsrError(
-                f"{self._who} is gone; start it again and go on with --resume."
-            ) from None
+            raise self._gone() from None
         self.workers = len(workers)
         return sum(workers.values())
 

@@ -2,13 +2,16 @@
 
     python -m tests.benchmarks.scene [--sides 512,1024,2048] [--pictures FOLDER] [--workers N]
         [--preset balanced] [--json FILE] [--figures DIR]
+    python -m tests.benchmarks.scene --exactness 320
 
 A mosaic is made of small Sentinel-2 pictures (by default those that ship), super-resolved by local
 worker processes, and its file is checked: a valid COG that lies exactly on the input. Windows are
 first timed alone, in the same workers. Then, on paper, what a tile and a country would cost.
+With --exactness a mosaic of that side is done at once and in windows, and the two are compared.
 """
 
 import argparse
+import dataclasses
 import itertools
 import json
 import resource
@@ -26,7 +29,7 @@ from ldsr.data.reader import read_patch
 from ldsr.data.whole import open_scene
 from ldsr.errors import LdsrError
 from ldsr.result import SCALE
-from ldsr.scene.crew import Cluster, gather_crew
+from ldsr.scene.crew import Cluster, Here, gather_crew
 from ldsr.scene.job import Choices, make_plan, resolve_scene
 from ldsr.scene.windows import Plan
 from ldsr.scene.worker import Job, Machine, introduce, resolve_window
@@ -46,6 +49,9 @@ BARS = {"memory_gb": 3.0, "throughput": 0.85}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; 1 where a bar is missed."""
     options = _parser().parse_args(arguments)
+    if options.exactness:
+        print("\n".join(exactness(options.exactness, options.pictures, options.preset)))
+        return 0
     sides = [int(side) for side in options.sides.split(",")]
     report: dict[str, Any] = {"machine": machine.describe(0), "preset": options.preset, "runs": []}
     with tempfile.TemporaryDirectory() as folder, gather_crew(workers=options.workers) as crew:
@@ -66,6 +72,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.figures:
         draw(report, options.figures / "scene.png")
     return 0 if all(report["bars"].values()) else 1
+
+
+def exactness(side: int, pictures: Path, preset: str) -> list[str]:
+    """Compare windows with the picture done at once, in reflectance: as --exact does them, with its
+    precision but the usual margin, and as usual."""
+    exact = Choices(settings=PRESETS[preset], dtype="float32", exact=True)
+    usual = dataclasses.replace(exact, exact=False)
+    plain = dataclasses.replace(usual, machine=Machine(half=False))
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        make_mosaic(where / "scene.tif", side, pictures)
+        with open_scene(str(where / "scene.tif"), scale="dn/10000") as scene:
+            for name, choices in {"exact": exact, "float32": plain, "usual": usual}.items():
+                found = []
+                for each in (-(-side // 8) * 8, side // 16 * 8):
+                    out = where / f"{name}{each}.tif"
+                    asked = dataclasses.replace(choices, side=each)
+                    sheet = resolve_scene(scene, out, Here(), asked)
+                    with rasterio.open(out) as file:
+                        found.append(file.read())
+                apart = np.abs(found[1] - found[0])
+                windows, margin = (sheet["windows"][key] for key in ("count", "margin"))
+                lines.append(
+                    f"{name}: {windows} windows with a margin of {margin} against the whole: "
+                    f"largest difference {apart.max():.1e}, mean {apart.mean():.1e}"
+                )
+    return lines
 
 
 def make_mosaic(path: Path, side: int, pictures: Path) -> None:
@@ -282,6 +316,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scene")
     parser.add_argument("--sides", default="512,1024,2048", help="of the scenes, in pixels of 10 m")
+    parser.add_argument("--exactness", type=int, metavar="SIDE", help="compare with the whole")
     parser.add_argument("--pictures", type=Path, default=SAMPLES, help="folder of GeoTIFFs")
     parser.add_argument("--workers", type=int, help="processes; by default what the machine bears")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="balanced")
