@@ -227,7 +227,7 @@ def test_with_rounds_a_window_gets_what_the_picture_gets(operator: str) -> None:
     x, lr = upsample(degrade(fields(96, 96))), degrade(fields(96, 96))
     lr[..., :20, :20] += 0.3  # far away, and far from what is seen there
     freedom = (fields(96, 96)[:, :1] > 0.2).float()
-    window, core = slice(40, 96), slice(16, 56)
+    window, core = slice(24, 96), slice(32, 72)
 
     def cut(picture: torch.Tensor) -> torch.Tensor:
         times = picture.shape[-1] // 96
@@ -243,12 +243,12 @@ def test_with_rounds_a_window_gets_what_the_picture_gets(operator: str) -> None:
             part = back_project(cut(x), cut(lr), operator=operator, **cut_bound, **how).x
             found.append((cut(whole) - part)[..., inner, inner].abs().max().item())
         whole = back_project_bounded(x, x, lr, freedom=freedom, operator=operator, **how).x
-        near = {"freedom": cut(freedom), "operator": operator, **how}
-        part = back_project_bounded(cut(x), cut(x), cut(lr), **near).x
+        bound = {"freedom": cut(freedom), "operator": operator, **how}
+        part = back_project_bounded(cut(x), cut(x), cut(lr), **bound).x
         return max(*found, (cut(whole) - part)[..., inner, inner].abs().max().item())
 
-    assert apart(rounds=20) < 2e-6
-    assert apart() > 2e-5
+    near, far = apart(rounds=20), apart()
+    assert near < 1e-5 and far > 5 * near, (near, far)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -267,7 +267,7 @@ def test_rounds_bring_it_as_near_as_a_tolerance(operator: str) -> None:
 def test_rounds_leave_what_may_not_change() -> None:
     x, lr = upsample(degrade(fields())), degrade(fields())
     side = x.shape[-1]
-    freedom = torch.zeros(1, 1, side, side)
+    freedom = torch.zeros_like(x[:, :1])
     freedom[..., : side // 2] = 1
     result = back_project(x, lr, freedom=freedom, rounds=20)
     assert torch.equal(result.x[..., side // 2 :], x[..., side // 2 :])

