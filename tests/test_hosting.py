@@ -78,7 +78,7 @@ def test_health_says_how_the_model_is(tmp_path: Path) -> None:
     client = TestClient(Starlette(routes=health.health_routes(studio)))
     found = client.get("/healthz")
     assert found.status_code == 200 and found.headers["cache-control"] == "no-store"
-    assert found.json() == {"status": "ok", "model": "loaded", "version": "1.0.0"}
+    assert found.json() == {"status": "ok", "model": "loaded", "version": "0.1"}
     for state, code in (("loading", 200), ("failed", 503)):
         pipeline.state = state
         found = client.get("/healthz")
@@ -123,7 +123,7 @@ def test_metrics_count_runs_and_tell_of_nobody() -> None:
         "ldsr_runs_running 0.0",
         "ldsr_samples_total 0.0",
         'ldsr_scene_jobs{state="waiting"} 0.0',
-        'ldsr_info{version="1.0.0",weights="mini"} 1.0',
+        'ldsr_info{version="0.1",weights="mini"} 1.0',
         "ldsr_model_loaded 1.0",
     ):
         assert f"\n{line}\n" in text, line
