@@ -73,7 +73,7 @@ def offer_upload(paths: Sequence[str], answers: Mapping[str, str]) -> Offer | No
     if len(paths) != 1:
         return None
     path = Path(paths[0])
-    if file_format(path) not in ("raster", "safe"):
+    if not path.is_file() or file_format(path) not in ("raster", "safe"):
         return None  # a STAC item leads to files elsewhere: not from a stranger
     with _opened(path, answers) as scene:
         rows, columns = scene.size
