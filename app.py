@@ -31,23 +31,23 @@ def build_app(
     from starlette.middleware import Middleware
 
     from ldsr.web.about_tab import build_about
-    from ldsr.web.compare_files import compare_routes
-    from ldsr.web.compare_tab import build_compare, connect_compare
-    from ldsr.web.evaluate_desk import Desk, saved_runs
-    from ldsr.web.evaluate_files import evaluate_routes
-    from ldsr.web.evaluate_tab import build_evaluate
+    from ldsr.web.compare.files import compare_routes
+    from ldsr.web.compare.tab import build_compare, connect_compare
+    from ldsr.web.evaluate.desk import Desk, saved_runs
+    from ldsr.web.evaluate.files import evaluate_routes
+    from ldsr.web.evaluate.tab import build_evaluate
     from ldsr.web.files import routes
-    from ldsr.web.headers import Headers, frame_ancestors
-    from ldsr.web.health import health_routes
-    from ldsr.web.login import Login
-    from ldsr.web.map_picker import map_routes
-    from ldsr.web.parts import header
-    from ldsr.web.remote import connect_remote
-    from ldsr.web.resolve_tab import build_resolve
-    from ldsr.web.scene_card import scene_routes
+    from ldsr.web.hosting.headers import Headers, frame_ancestors
+    from ldsr.web.hosting.health import health_routes
+    from ldsr.web.hosting.login import Login
+    from ldsr.web.hosting.upload_limit import UploadLimit
+    from ldsr.web.maps.picker import map_routes
+    from ldsr.web.remote.endpoints import connect_remote
+    from ldsr.web.resolve.parts import header
+    from ldsr.web.resolve.tab import build_resolve
+    from ldsr.web.scenes.card import scene_routes
     from ldsr.web.studio import Studio
-    from ldsr.web.study_tab import build_study, study_routes
-    from ldsr.web.upload_limit import UploadLimit
+    from ldsr.web.study.tab import build_study, study_routes
     from ldsr.weights import WEIGHTS
 
     studio = studio or Studio(pipeline)
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _sorry(f"{host}:{port} cannot be used (is it in use?); choose another --port")
     from ldsr.errors import LdsrError
     from ldsr.machine import machine_choices
-    from ldsr.web import logs, serving
+    from ldsr.web.hosting import logs, serving
     from ldsr.web.studio import Studio
 
     try:
@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     launch |= {"root_path": options.root_path.rstrip("/")}
 
     def up() -> None:
-        from ldsr.web.remote import mend_mcp
+        from ldsr.web.remote.endpoints import mend_mcp
 
         mend_mcp(page)
         begin()

@@ -224,7 +224,7 @@ def make_named_patch() -> Patch:
 def one_sample_studio(monkeypatch: pytest.MonkeyPatch, patch: Patch) -> Studio:
     """A studio with one sample, `patch`, and no first run."""
     samples = (SimpleNamespace(key="field", name="Field, somewhere"),)
-    for module in ("ldsr.web.studio", "ldsr.web.files", "ldsr.web.opening"):
+    for module in ("ldsr.web.studio", "ldsr.web.files", "ldsr.web.resolve.opening"):
         monkeypatch.setattr(f"{module}.list_samples", lambda: samples)
         monkeypatch.setattr(f"{module}.load_sample", lambda key: patch)
     return Studio(FakePipeline())

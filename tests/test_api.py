@@ -19,7 +19,7 @@ from PIL import Image
 import app
 from ldsr.data.geotiff import write_patch
 from ldsr.settings import Settings
-from ldsr.web.remote import NO_ADDRESS, mend_mcp
+from ldsr.web.remote.endpoints import NO_ADDRESS, mend_mcp
 from ldsr.web.studio import Studio
 from tests.conftest import make_patch
 from tests.fakes import BrokenPipeline, FakePipeline, closed_gate, wait_for

@@ -18,11 +18,11 @@ from ldsr.data.patch import Patch, Source
 from ldsr.errors import LdsrError
 from ldsr.result import Calibration
 from ldsr.settings import Settings
-from ldsr.web import compare_layers as layers
-from ldsr.web import compare_values as numbers
-from ldsr.web.compare_files import compare_routes, find_references
-from ldsr.web.compare_views import EMPTY, compare_value, note
-from ldsr.web.evaluations import Evaluation
+from ldsr.web.compare import layers
+from ldsr.web.compare import values as numbers
+from ldsr.web.compare.files import compare_routes, find_references
+from ldsr.web.compare.views import EMPTY, compare_value, note
+from ldsr.web.evaluate.evaluations import Evaluation
 from ldsr.web.files import GONE
 from ldsr.web.pictures import Shown
 from ldsr.web.studio import Studio

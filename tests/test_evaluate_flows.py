@@ -23,12 +23,12 @@ from ldsr import render
 from ldsr.data.geotiff import write_patch
 from ldsr.data.patch import Patch, Source
 from ldsr.errors import LdsrError
-from ldsr.web import evaluate_flows as flows
-from ldsr.web.evaluate_desk import Desk, _plain
-from ldsr.web.evaluate_files import evaluate_routes
-from ldsr.web.evaluate_views import board_value, current_value, missing_weights, result_value
-from ldsr.web.evaluations import MAPS
-from ldsr.web.leaderboard import Board
+from ldsr.web.evaluate import flows
+from ldsr.web.evaluate.desk import Desk, _plain
+from ldsr.web.evaluate.evaluations import MAPS
+from ldsr.web.evaluate.files import evaluate_routes
+from ldsr.web.evaluate.leaderboard import Board
+from ldsr.web.evaluate.views import board_value, current_value, missing_weights, result_value
 from ldsr.web.pictures import Shown
 from ldsr.web.studio import Studio
 from tests.fakes import BaseOnlyPipeline, BrokenPipeline, FakePipeline, collect
@@ -310,7 +310,7 @@ def test_a_full_line_is_a_sentence(studio, desk, monkeypatch):
 
 def test_nothing_heavy_is_imported_before_the_button():
     code = (
-        "import sys, ldsr.web.evaluate_tab, ldsr.web.evaluate_files\n"
+        "import sys, ldsr.web.evaluate.tab, ldsr.web.evaluate.files\n"
         "heavy = {'pyiqa', 'torchmetrics', 'skimage', 'torch', 'scipy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -18,11 +18,12 @@ from starlette.testclient import TestClient
 
 import app
 from ldsr.errors import LdsrError
-from ldsr.web import basemaps, health
-from ldsr.web.headers import Headers, frame_ancestors, policy, script_hashes
+from ldsr.web.hosting import health
+from ldsr.web.hosting.headers import Headers, frame_ancestors, policy, script_hashes
+from ldsr.web.hosting.login import OPEN, OPEN_BELOW
+from ldsr.web.hosting.serving import tidy
 from ldsr.web.late_model import LateModel
-from ldsr.web.login import OPEN, OPEN_BELOW
-from ldsr.web.serving import tidy
+from ldsr.web.maps import basemaps
 from ldsr.web.studio import Studio
 from tests.conftest import make_patch
 from tests.fakes import FakePipeline, wait_for

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 import app
-from ldsr.web import headers, health
+from ldsr.web.hosting import headers, health
 from ldsr.web.studio import Studio
 from tests.fakes import FakePipeline
 

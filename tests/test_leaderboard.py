@@ -9,8 +9,8 @@ import pytest
 from evaluation.metrics import METRICS
 from evaluation.score import Score, not_applicable
 from ldsr.errors import LdsrError
-from ldsr.web import leaderboard
-from ldsr.web.leaderboard import Board, make_run, same_as, to_csv
+from ldsr.web.evaluate import leaderboard
+from ldsr.web.evaluate.leaderboard import Board, make_run, same_as, to_csv
 
 PICTURES = [{"name": "=Fields", "sha256": "1" * 64}, {"name": "Coast", "sha256": "2" * 64}]
 PROTOCOL = {"key": "wald", "title": "Wald", "description": "40 m to 10 m."}

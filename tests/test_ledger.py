@@ -10,7 +10,8 @@ import pytest
 
 from ldsr.errors import LdsrError
 from ldsr.settings import Settings
-from ldsr.web import ledger, logs
+from ldsr.web import ledger
+from ldsr.web.hosting import logs
 from ldsr.web.studio import Studio
 from tests.conftest import make_patch
 from tests.fakes import BrokenPipeline, FakePipeline, closed_gate, wait_for

@@ -11,9 +11,10 @@ from ldsr.data.places import box_at
 from ldsr.data.radiometry import Hints
 from ldsr.data.scenes import Scene, Tile
 from ldsr.errors import AmbiguousPatchError, SceneError
-from ldsr.web import flows, map_flows, opening
-from ldsr.web.input_tabs import answer_question
-from ldsr.web.map_picker import picker_value
+from ldsr.web.maps import flows as map_flows
+from ldsr.web.maps.picker import picker_value
+from ldsr.web.resolve import flows, opening
+from ldsr.web.resolve.input_tabs import answer_question
 from ldsr.web.studio import Studio
 from tests.conftest import make_patch
 from tests.fakes import FakePipeline, collect, wait_for

@@ -7,7 +7,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from ldsr.web.map_picker import SCRIPTS, leaflet_folder, map_picker, map_routes, picker_value
+from ldsr.web.maps.picker import SCRIPTS, leaflet_folder, map_picker, map_routes, picker_value
 from ldsr.web.theme import asset
 
 

@@ -18,11 +18,11 @@ from starlette.testclient import TestClient
 from ldsr.data.patch import Patch, Source
 from ldsr.errors import LdsrError
 from ldsr.settings import Settings
-from ldsr.web import views
-from ldsr.web.basemaps import ATTRIBUTION_VARIABLE, TILES_VARIABLE, basemaps
 from ldsr.web.files import GONE, routes
+from ldsr.web.maps.basemaps import ATTRIBUTION_VARIABLE, TILES_VARIABLE, basemaps
+from ldsr.web.maps.result_map import HONEST, policy, result_map
 from ldsr.web.pictures import Shown
-from ldsr.web.result_map import HONEST, policy, result_map
+from ldsr.web.resolve import views
 from ldsr.web.studio import Studio
 from tests.fakes import FakePipeline, make_named_patch
 

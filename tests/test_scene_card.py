@@ -19,12 +19,15 @@ from ldsr.data.radiometry import Hints
 from ldsr.data.scenes import Scene, Tile, read_item
 from ldsr.errors import AmbiguousPatchError, PatchError, SceneError
 from ldsr.settings import Settings
-from ldsr.web import flows, knobs, map_flows, scene_card, scene_offer
-from ldsr.web.map_picker import picker_value
-from ldsr.web.scene_area import area_at, items_of
-from ldsr.web.scene_jobs import SceneJobs
-from ldsr.web.scene_offer import Offer, duration, make_job, offer_area, offer_value
-from ldsr.web.scene_run import scene_command
+from ldsr.web.maps import flows as map_flows
+from ldsr.web.maps.picker import picker_value
+from ldsr.web.resolve import flows, knobs
+from ldsr.web.scenes import card as scene_card
+from ldsr.web.scenes import offer as scene_offer
+from ldsr.web.scenes.area import area_at, items_of
+from ldsr.web.scenes.jobs import SceneJobs
+from ldsr.web.scenes.offer import Offer, duration, make_job, offer_area, offer_value
+from ldsr.web.scenes.run import scene_command
 from ldsr.web.studio import Studio
 from tests.fakes import FakePipeline, collect, wait_for
 from tests.scene_stand_in import WINDOWS

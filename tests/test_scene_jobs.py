@@ -12,11 +12,12 @@ import pytest
 
 from ldsr.errors import SceneError
 from ldsr.settings import Settings
-from ldsr.web import scene_jobs, scene_run
-from ldsr.web.scene_jobs import PREVIEW, SceneJobs
-from ldsr.web.scene_records import Wish, stem_of
-from ldsr.web.scene_run import scene_command, setting_options
-from ldsr.web.scene_words import plain
+from ldsr.web.scenes import jobs as scene_jobs
+from ldsr.web.scenes import run as scene_run
+from ldsr.web.scenes.jobs import PREVIEW, SceneJobs
+from ldsr.web.scenes.records import Wish, stem_of
+from ldsr.web.scenes.run import scene_command, setting_options
+from ldsr.web.scenes.words import plain
 from tests.fakes import wait_for
 from tests.scene_stand_in import WINDOWS
 

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from ldsr.errors import SceneError
-from ldsr.web import scene_jobs, scene_run
 from ldsr.web.late_model import LateModel
-from ldsr.web.scene_jobs import PREVIEW, SceneJobs
-from ldsr.web.scene_run import Figures, machine_options
-from ldsr.web.scene_words import plain
+from ldsr.web.scenes import jobs as scene_jobs
+from ldsr.web.scenes import run as scene_run
+from ldsr.web.scenes.jobs import PREVIEW, SceneJobs
+from ldsr.web.scenes.run import Figures, machine_options
+from ldsr.web.scenes.words import plain
 from tests.fakes import wait_for
 from tests.scene_stand_in import WINDOWS
 from tests.test_scene_jobs import (  # noqa: F401
@@ -142,7 +143,7 @@ def test_without_locks_the_page_opens_and_says_where_jobs_run(gate):
     code = (
         "import sys\n"
         "sys.modules['fcntl'] = None\n"
-        "import ldsr.web.scene_guard\n"
+        "import ldsr.web.scenes.guard\n"
         "from tests.test_scene_jobs import SceneError, SceneJobs, wish\n"
         "jobs = SceneJobs()\n"
         "assert jobs.before() == 0\n"

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from ldsr.errors import LdsrError
-from ldsr.web import serving
+from ldsr.web.hosting import serving
 from ldsr.web.ledger import CLOSING
 from ldsr.web.studio import Studio
 from tests.conftest import make_patch

@@ -20,9 +20,10 @@ from evaluation.study_records import CATCH_EVERY, Catches, Place
 from ldsr import render
 from ldsr.consistency import PSF_SIGMA
 from ldsr.errors import LdsrError
-from ldsr.web import study_calls, study_prepare
 from ldsr.web.studio import Studio
-from ldsr.web.study_calls import StudyCalls
+from ldsr.web.study import calls as study_calls
+from ldsr.web.study import prepare as study_prepare
+from ldsr.web.study.calls import StudyCalls
 from tests.conftest import make_patch
 from tests.fakes import FakePipeline, closed_gate, wait_for
 
@@ -308,7 +309,7 @@ def test_pieces_are_of_one_size_and_wholly_valid():
 def studio(monkeypatch) -> Studio:
     patch = make_patch(64, 64)
     samples = study_prepare.list_samples()[:2]
-    for module in ("ldsr.web.studio", "ldsr.web.study_prepare"):
+    for module in ("ldsr.web.studio", "ldsr.web.study.prepare"):
         monkeypatch.setattr(f"{module}.list_samples", lambda: samples)
         monkeypatch.setattr(f"{module}.load_sample", lambda key: patch)
     return Studio(FakePipeline())

@@ -11,12 +11,14 @@ from evaluation.judge import Judge
 from ldsr.data.patch import Patch
 from ldsr.errors import LdsrError
 from ldsr.settings import Settings
-from ldsr.web import evaluate_flows, flows, opening, page_times, time_views
-from ldsr.web.evaluate_desk import Desk
+from ldsr.web import page_times
+from ldsr.web.evaluate import flows as evaluate_flows
+from ldsr.web.evaluate.desk import Desk
+from ldsr.web.evaluate.leaderboard import Board
 from ldsr.web.files import routes
-from ldsr.web.leaderboard import Board
 from ldsr.web.page_times import Drawing, PageTimes
 from ldsr.web.pictures import Shown
+from ldsr.web.resolve import flows, opening, time_views
 from ldsr.web.studio import Studio
 from tests.fakes import collect, make_named_patch, one_sample_studio
 

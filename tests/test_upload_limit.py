@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from ldsr.errors import LdsrError, SceneError
-from ldsr.web import flows, scene_offer
-from ldsr.web.scene_offer import offer_upload
-from ldsr.web.upload_limit import FRAME, PLAIN, UploadLimit
+from ldsr.web.hosting.upload_limit import FRAME, PLAIN, UploadLimit
+from ldsr.web.resolve import flows
+from ldsr.web.scenes import offer as scene_offer
+from ldsr.web.scenes.offer import offer_upload
 from tests.fakes import make_named_patch, one_sample_studio
 from tests.rasters import make_dn, write_tif
 from tests.reliability import seeds

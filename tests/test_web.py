@@ -7,8 +7,9 @@ import pytest
 from ldsr.data.patch import Patch
 from ldsr.errors import AmbiguousPatchError, LdsrError, PatchError
 from ldsr.settings import Settings
-from ldsr.web import flows, opening, session, views
+from ldsr.web import session
 from ldsr.web.pictures import Shown
+from ldsr.web.resolve import flows, opening, views
 from ldsr.web.session import Job, Line, Store
 from ldsr.web.studio import Studio
 from tests.fakes import (

@@ -10,9 +10,9 @@ import pytest
 from ldsr.errors import LdsrError
 from ldsr.semantics.vocabulary import VOCABULARY, parse_tags
 from ldsr.settings import BASES, PRESETS, Settings
-from ldsr.web import flows, knobs, opening, tags
-from ldsr.web.links import from_query, share_query
-from ldsr.web.resolve_tab import read_settings
+from ldsr.web.resolve import flows, knobs, opening, tags
+from ldsr.web.resolve.links import from_query, share_query
+from ldsr.web.resolve.tab import read_settings
 from ldsr.web.studio import Studio
 from tests.fakes import BaseOnlyPipeline, FakePipeline, collect, make_named_patch
 
@@ -43,7 +43,7 @@ LINKED = Settings(
 @pytest.fixture
 def studio(monkeypatch) -> Studio:
     samples = (SimpleNamespace(key="field", name="Field, somewhere"),)
-    for module in ("ldsr.web.studio", "ldsr.web.opening"):
+    for module in ("ldsr.web.studio", "ldsr.web.resolve.opening"):
         monkeypatch.setattr(f"{module}.list_samples", lambda: samples)
         monkeypatch.setattr(f"{module}.load_sample", lambda key: make_named_patch())
     return Studio(FakePipeline())

@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 
 from ldsr.data.patch import Patch, Source
 from ldsr.settings import Settings
-from ldsr.web import facts, views
 from ldsr.web.files import GONE, routes
 from ldsr.web.pictures import Shown
+from ldsr.web.resolve import facts, views
 from ldsr.web.studio import Studio
 from tests.conftest import make_patch
 from tests.fakes import FakePipeline, make_named_patch

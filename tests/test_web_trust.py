@@ -15,10 +15,10 @@ from starlette.testclient import TestClient
 from ldsr.data.patch import Patch
 from ldsr.settings import Settings
 from ldsr.steps import Step
-from ldsr.web import flows, trust, views
 from ldsr.web.files import routes
-from ldsr.web.links import from_query, share_query
 from ldsr.web.pictures import Frames, Shown
+from ldsr.web.resolve import flows, trust, views
+from ldsr.web.resolve.links import from_query, share_query
 from ldsr.web.session import Job, Line
 from ldsr.web.studio import Studio
 from tests.fakes import (

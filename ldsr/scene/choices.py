@@ -1,11 +1,11 @@
 """What a person may choose for a scene, what goes together, and the windows that follow."""
 
 import dataclasses
-from typing import Protocol
 
 from ldsr.data import scl
 from ldsr.errors import LdsrError
 from ldsr.scene.cog import DTYPES
+from ldsr.scene.scene import Scene
 from ldsr.scene.windows import Plan
 from ldsr.scene.worker import Machine
 from ldsr.settings import Settings
@@ -18,13 +18,6 @@ MARGIN, EXACT_MARGIN = 32, 56
 RAMP = 16
 PUBLISHED_SIDE, PUBLISHED_MARGIN = 96, 16
 """LDSR-S2 looks at all of its picture at once: it gets the 128 pixels it was trained with."""
-
-
-class Scene(Protocol):
-    """What of a scene counts here."""
-
-    name: str
-    has_classes: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,15 +12,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from rasterio.crs import CRS
-from rasterio.transform import Affine
 
 from ldsr.data import scl
 from ldsr.data.grid import GSD
-from ldsr.data.patch import Patch, Source
+from ldsr.data.patch import Patch
 from ldsr.errors import LdsrError
 from ldsr.result import SCALE
 from ldsr.scene import cog, stac
@@ -28,6 +25,7 @@ from ldsr.scene.choices import Choices, agreed, make_plan
 from ldsr.scene.crew import RETRIES, Crew, Task
 from ldsr.scene.folder import JobFolder, bytes_there, open_folder
 from ldsr.scene.progress import Progress
+from ldsr.scene.scene import Scene
 from ldsr.scene.sheet import run_sheet
 from ldsr.scene.windows import Key, Plan, Window
 from ldsr.scene.worker import Introduction, Job, Machine, introduce, resolve_window
@@ -37,23 +35,6 @@ from ldsr.weights import size_text
 MOST_NAMED = 3
 HOPELESS = 6
 """So many windows that fail one after the other are enough."""
-
-
-class Scene(Protocol):
-    """What of a `ldsr.data.whole.WholeScene` is needed."""
-
-    name: str
-    size: tuple[int, int]
-    crs: CRS | None
-    transform: Affine | None
-    source: Source
-    has_classes: bool
-
-    def read(self, window: tuple[int, int, int, int]) -> Patch:
-        """Read column, row, width, height."""
-
-    def sample(self) -> Patch:
-        """Pixels from all over the scene."""
 
 
 def resolve_scene(

@@ -3,21 +3,11 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from ldsr.data.geotiff import SOFTWARE
-from ldsr.data.patch import Source
+from ldsr.scene.scene import Scene
 from ldsr.scene.windows import Key, Plan
 from ldsr.scene.worker import LEVEL, Introduction, Job
-
-
-class Scene(Protocol):
-    """What of a scene is written down."""
-
-    name: str
-    size: tuple[int, int]
-    crs: object
-    source: Source
 
 
 def run_sheet(

@@ -2,35 +2,23 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from pystac import Asset, Item, MediaType
 from pystac.extensions.projection import ProjectionExtension
-from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine, array_bounds
 from rasterio.warp import transform_geom
 
 from ldsr.data import places
-from ldsr.data.patch import Source
 from ldsr.result import SCALE
 from ldsr.scene.cog import OFFSET, STEP
+from ldsr.scene.scene import Scene
 from ldsr.scene.worker import Job
 
 RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 PER_SIDE = 8
 """Points with which a side of the outline is followed: in degrees it is no straight line."""
-
-
-class Scene(Protocol):
-    """What of a scene is described."""
-
-    name: str
-    size: tuple[int, int]
-    crs: CRS | None
-    transform: Affine | None
-    source: Source
 
 
 def describe(scene: Scene, out: Path, job: Job, sheet: dict) -> dict:

@@ -15,9 +15,9 @@ from ldsr import render
 from ldsr.data.samples import list_samples, load_sample
 from ldsr.data.scene_reader import read_thumbnail
 from ldsr.errors import LdsrError
-from ldsr.web.map_flows import Found
+from ldsr.web.maps.flows import Found
+from ldsr.web.maps.result_map import policy, result_map
 from ldsr.web.pictures import COMPOSITES, Shown
-from ldsr.web.result_map import policy, result_map
 from ldsr.web.session import Job
 from ldsr.web.studio import Studio
 

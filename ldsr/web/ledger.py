@@ -130,7 +130,7 @@ class Ledger:
 
 
 def fields(**values: Any) -> dict[str, Any]:
-    """Values of a line of the log, as `extra` of a logging call (see `ldsr.web.logs`)."""
+    """Values of a line of the log, as `extra` of a logging call (see `ldsr.web.hosting.logs`)."""
     return {"fields": values}
 
 

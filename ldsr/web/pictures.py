@@ -44,7 +44,7 @@ class Shown:
         sample: key of the bundled sample, or None for an upload.
         sensitivity: what `Pipeline.prompt_sensitivity` measured, or None.
         samples: each sample drawn, as PNG by composite, the result itself first; () without any.
-        map_page: the result on a map once it was asked for (`ldsr.web.result_map`), or None.
+        map_page: the result on a map once it was asked for (`ldsr.web.maps.result_map`), or None.
         drawing: when its pictures were drawn, by PICTURE-COMPOSITE and overlay-OVERLAY.
     """
 

@@ -18,7 +18,7 @@ from ldsr.settings import BASES, PRESETS, Settings
 from ldsr.web.ledger import Ledger
 from ldsr.web.page_times import PageTimes
 from ldsr.web.pictures import Frames, Shown
-from ldsr.web.scene_jobs import SceneJobs
+from ldsr.web.scenes.jobs import SceneJobs
 from ldsr.web.session import Job, Line, Store
 
 _log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from starlette.routing import Route  # noqa: E402
 
 from ldsr.data.places import box_at  # noqa: E402
 from ldsr.errors import LdsrError  # noqa: E402
-from ldsr.web.map_picker import map_picker, map_routes, picker_value  # noqa: E402
+from ldsr.web.maps.picker import map_picker, map_routes, picker_value  # noqa: E402
 
 CATALOGUES = {"earth-search": "Earth Search", "planetary": "Planetary Computer"}
 CREDIT = '© <a href="https://example.org/">Example</a> <img src=x onerror="document.title=1">'

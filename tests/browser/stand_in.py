@@ -22,8 +22,8 @@ import app  # noqa: E402
 from ldsr.data import samples  # noqa: E402
 from ldsr.steps import Step  # noqa: E402
 from ldsr.web import studio  # noqa: E402
-from ldsr.web.scene_jobs import SceneJobs  # noqa: E402
-from ldsr.web.scene_run import scene_command  # noqa: E402
+from ldsr.web.scenes.jobs import SceneJobs  # noqa: E402
+from ldsr.web.scenes.run import scene_command  # noqa: E402
 from tests.fakes import FakePipeline  # noqa: E402
 
 HOLDS = {1001: ("denoise", 2), 1002: ("refine denoise", 2), 1003: ("sample", 3)}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldsr.web import basemaps
-from ldsr.web.result_map import result_map
+from ldsr.web.maps import basemaps
+from ldsr.web.maps.result_map import result_map
 from tests.browser.conftest import HERE, PATIENCE, _pages, _serve
 from tests.browser.steps import choose, wait_result
 from tests.test_result_map import placed, shown_of

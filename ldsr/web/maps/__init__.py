@@ -1,0 +1,1 @@
+"""Maps: where an input is picked, and a result on a map."""

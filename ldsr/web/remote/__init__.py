@@ -1,0 +1,1 @@
+"""The page for programs: Gradio's API and tools of MCP."""

@@ -1,0 +1,142 @@
+"""The words about how sure a result is: why sampling ended, what its map says, where to look.
+
+Plain text and numbers; knows nothing of Gradio or of addresses.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ldsr.data.bands import BANDS
+from ldsr.result import SuperResolution, Uncertainty
+from ldsr.web.pictures import LEVEL, Shown
+
+PERCENT = f"{100 * LEVEL:.0f}\u00a0%"
+ASK, AGAIN = "How sure is this?", "Sample again"
+INVITE = "Draws further pictures of the same input and shows where they differ."
+STOP, STOPPED = "Stop and keep", "Draws no more; the samples that are there are kept."
+NOT_KEPT = "Cancelled before there were two samples: there is nothing to compare."
+NO_PLACE = "No place stands out"
+NO_PROMISE = "That is no promise: what all samples get wrong alike cannot be seen here."
+HELP = (
+    "Each sample answers the same input with other noise; with consistency on, each is that input "
+    "seen at 10 m. "
+    "Where they differ, the picture is one guess among several; where they agree, the model is "
+    "sure of itself, which is not the same as being right: an error that all samples share does "
+    "not show."
+)
+CALIBRATED = (
+    "The widths are scaled so that the intervals held the truth as often as they say on pictures "
+    "kept aside for that. Those are aerial pictures of one city; other landscapes, seasons and "
+    "sensors may differ."
+)
+UNCALIBRATED = (
+    "The widths are not scaled to any truth: they hold the model's own next sample so often, "
+    "which says nothing about the ground."
+)
+
+
+def value(shown: Shown | None) -> dict[str, Any]:
+    """Describe for the viewer how sure a result is, or what to press to find out.
+
+    Args:
+        shown: with a result; None where there is no finished one.
+    """
+    empty = {"can": False, "why": "", "ask": ASK, "text": "", "sampled": None, "going": False}
+    if shown is None:
+        return empty
+    why = why_not(shown.result)
+    found = shown.uncertainty
+    return empty | {
+        "can": not why,
+        "why": why or INVITE,
+        "ask": ASK if found is None else AGAIN,
+        "text": why if found is None else ended(found),
+        "sampled": None if found is None else _sampled(shown),
+    }
+
+
+def going(text: str, *, stopping: bool) -> dict[str, Any]:
+    """Describe the same while samples are drawn: the button stops it.
+
+    Args:
+        text: how far it is.
+        stopping: whether it was pressed already.
+    """
+    button = {"can": not stopping, "ask": STOP, "why": STOPPED, "going": True}
+    return {"text": text, "sampled": None, **button}
+
+
+def why_not(result: SuperResolution) -> str:
+    """Say why further samples of a result would all be the same, or ""."""
+    if result.settings.draws:
+        return ""
+    return (
+        f"Nothing is drawn at random with base {result.settings.base}, these settings and no "
+        "refinement: all samples would be the same."
+    )
+
+
+def ended(found: Uncertainty) -> str:
+    """Say in one sentence why there are no more samples."""
+    if found.ended == "settled":
+        return (
+            f"Settled after {found.samples} of {found.asked} samples: a further one changed the "
+            f"map by {100 * found.change:.1f}\u00a0%."
+        )
+    if found.ended == "cancelled":
+        return f"Cancelled: kept {found.samples} of {found.asked} samples."
+    return f"{found.samples} of {found.asked} samples drawn."
+
+
+def label(found: Uncertainty) -> tuple[str, str]:
+    """Name the calibration, and say in one sentence what it rests on."""
+    if found.calibration is not None:
+        return f"calibrated for {found.calibration.name}", found.calibration.data
+    reason = found.uncalibrated
+    return "uncalibrated", f"{reason[:1].upper()}{reason[1:]}." if reason else ""
+
+
+def places(found: Uncertainty) -> str:
+    """Count the places to check."""
+    count = len(found.places)
+    return f"{count} place{'' if count == 1 else 's'} to check" if count else NO_PLACE
+
+
+def _sampled(shown: Shown) -> dict[str, Any]:
+    found = shown.uncertainty
+    name, about = label(found)
+    calibrated = found.calibration is not None
+    return {
+        "calibrated": calibrated,
+        "badge": name,
+        "about": about,
+        "facts": _facts(shown, found),
+        "help": [HELP, CALIBRATED if calibrated else UNCALIBRATED],
+        "summary": places(found),
+        "note": "" if found.places else NO_PROMISE,
+        "places": [
+            {
+                "text": place.text,
+                "points": [[round(col, 1), round(row, 1)] for row, col in place.outline],
+            }
+            for place in found.places
+        ],
+    }
+
+
+def _facts(shown: Shown, found: Uncertainty) -> list[list[str]]:
+    """Facts as in `ldsr.web.resolve.facts`: [label, value, explanation, note]."""
+    widths = found.half_width(LEVEL)[:, shown.result.sr.valid]
+    means = ", ".join(
+        f"{band}\u00a0{width:.4f}" for band, width in zip(BANDS, np.mean(widths, 1), strict=True)
+    )
+    explained = (
+        f"half width of the {PERCENT} interval about the samples' mean, in reflectance, mean of "
+        "the picture"
+    )
+    name, about = label(found)
+    return [
+        [f"Mean half width of the {PERCENT} interval", means, explained, "\u00b1 reflectance"],
+        ["Intervals", name, about, about],
+    ]

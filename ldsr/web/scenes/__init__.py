@@ -1,0 +1,1 @@
+"""Scene jobs on the page: offered, run beside it, kept over restarts."""
