@@ -17,8 +17,8 @@ from evaluation.opensr_test import NAMES, load_opensr
 from evaluation.pair_scores import score_files
 from evaluation.pairs import AERIAL, Dataset, export, load_dataset
 from evaluation.protocol import HARMONISATIONS, load_wald, prepare
-from evaluation.reliability_report import Ticks
-from evaluation.report_still import draw_still
+from evaluation.reliability.report import Ticks
+from evaluation.report.still import draw_still
 from evaluation.runs import Progress
 from evaluation.summary import BRIEF, SCORES, read_scores, summarise, to_markdown
 from ldsr.calibration import FILE

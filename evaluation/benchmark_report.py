@@ -19,11 +19,11 @@ from evaluation.judge import Judge
 from evaluation.methods import Methods, ours, variants
 from evaluation.metrics import METRICS
 from evaluation.pairs import Case, Dataset, digest
-from evaluation.reliability_figures import Section, make_section
-from evaluation.reliability_report import judge_reliability
-from evaluation.report import Report, without_value, write_report
-from evaluation.report_figures import Figure, draw_all, draw_detail
-from evaluation.report_gallery import make_gallery
+from evaluation.reliability.figures import Section, make_section
+from evaluation.reliability.report import judge_reliability
+from evaluation.report.figures import Figure, draw_all, draw_detail
+from evaluation.report.gallery import make_gallery
+from evaluation.report.page import Report, without_value, write_report
 from evaluation.runs import VERSION, Grid, Progress, run_grid
 from evaluation.summary import SCORES, Line, summarise, to_rows, write_scores
 from ldsr.pipeline import Pipeline

@@ -10,16 +10,16 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_auroc
 
-from evaluation import reliability as r
 from evaluation.__main__ import main
 from evaluation.benchmark_report import make_report
 from evaluation.calibration import fit, split_places
 from evaluation.judge import Judge
 from evaluation.pairs import Dataset
-from evaluation.reliability_figures import make_section, to_html
-from evaluation.reliability_places import highest, judge_places, mask_of, ratio
-from evaluation.reliability_report import KEPT, TABLE, judge_reliability
-from evaluation.reliability_scores import (
+from evaluation.reliability import ensemble as r
+from evaluation.reliability.figures import make_section, to_html
+from evaluation.reliability.places import highest, judge_places, mask_of, ratio
+from evaluation.reliability.report import KEPT, TABLE, judge_reliability
+from evaluation.reliability.scores import (
     ALL,
     BEST,
     CALIBRATED,

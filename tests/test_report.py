@@ -13,8 +13,8 @@ from evaluation.benchmark_report import make_report
 from evaluation.judge import Judge
 from evaluation.metrics import METRICS
 from evaluation.pairs import Dataset
-from evaluation.report_figures import curves, draw_all
-from evaluation.report_gallery import make_gallery
+from evaluation.report.figures import curves, draw_all
+from evaluation.report.gallery import make_gallery
 from evaluation.summary import number, summarise
 from ldsr.pipeline import Pipeline
 from tests.test_runs import make_cases, make_options, make_tiny

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation import study as study_module
-from evaluation.study import StudyStore
-from evaluation.study_pictures import cut_pieces, make_ground
-from evaluation.study_records import CATCH_EVERY, Catches, Place
+from evaluation.study import store as study_module
+from evaluation.study.pictures import cut_pieces, make_ground
+from evaluation.study.records import CATCH_EVERY, Catches, Place
+from evaluation.study.store import StudyStore
 from ldsr import render
 from ldsr.consistency import PSF_SIGMA
 from ldsr.errors import LdsrError

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from evaluation import study_results as found
-from evaluation.study_records import Vote
+from evaluation.study import results as found
+from evaluation.study.records import Vote
 
 
 def make_vote(chosen, other, *, rater="r", task=2, is_catch=False, ms=500, side="left", a=None):

@@ -11,6 +11,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from ldsr.data import scl
 from ldsr.errors import LdsrError
+from ldsr.scene import choices as chosen
 from ldsr.scene import job as jobs
 from ldsr.scene import worker
 from ldsr.scene.crew import Here
@@ -70,18 +71,40 @@ def test_without_shared_noise_windows_would_differ(
     assert np.abs(cut - once).max() > 1e-3
 
 
-def test_no_seam_can_be_seen(scene: ArrayScene, tmp_path: Path, tiny_crew: Here) -> None:
-    """Steps across the borders of windows are no larger than elsewhere, in the usual mode too."""
+@pytest.mark.parametrize("apart", [False, True])
+def test_no_seam_can_be_seen(
+    scene: ArrayScene,
+    tmp_path: Path,
+    tiny_crew: Here,
+    monkeypatch: pytest.MonkeyPatch,
+    apart: bool,
+) -> None:
+    """Steps across the borders of windows are no larger than where there is no border, in the
+    usual mode too; of windows that share nothing they are."""
     choices = Choices(settings=QUICK, dtype="float32", side=64)
-    picture, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
-    plan = jobs.make_plan(scene.size, choices, local=True)
+    whole = dataclasses.replace(choices, side=256)
+    once, _ = made(scene, tmp_path / "once.tif", tiny_crew, whole)
+    if apart:
+        field = worker.NoiseField
+
+        def own_noise(seed: int, row: int, column: int, size: int) -> object:
+            return field(seed + abs(row) + abs(column), row=0, column=0, size=size)
+
+        monkeypatch.setattr(worker, "NoiseField", own_noise)
+        monkeypatch.setattr(chosen, "MARGIN", 0)
+        monkeypatch.setattr(chosen, "RAMP", 0)
+    cut, _ = made(scene, tmp_path / "cut.tif", tiny_crew, choices)
+    windows = jobs.make_plan(scene.size, choices, local=True).windows
     for axis in (0, 1):
-        steps = np.abs(np.diff(picture, axis=axis + 1)).mean(axis=(0, 2 - axis))
-        borders = {4 * window.block[axis].start for window in plan.windows} - {0}
-        # beside a border of 10 m pixels: the input's own edges lie there, too
-        near = [steps[border - 1] for border in borders]
-        alike = [steps[k - 1] for k in range(4, len(steps), 4) if k not in borders]
-        assert np.mean(near) < 1.15 * np.quantile(alike, 0.9)
+        borders = sorted({4 * window.block[axis].start for window in windows} - {0})
+        seams = _steps(cut, axis, borders) / _steps(once, axis, borders)
+        assert seams > 1.5 if apart else seams < 1.05
+
+
+def _steps(picture: np.ndarray, axis: int, borders: list[int]) -> float:
+    """Mean difference between the pixels on both sides of borders."""
+    steps = np.abs(np.diff(picture, axis=axis + 1))
+    return float(steps.take(np.array(borders) - 1, axis + 1).mean())
 
 
 def test_the_file_lies_on_the_input_and_says_what_it_holds(

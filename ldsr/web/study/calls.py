@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from evaluation import study_results
-from evaluation.study import StudyStore
-from evaluation.study_records import TASKS, Study, Trial, Vote
-from evaluation.study_results import FEW, Share, Strength
+from evaluation.study import results as study_results
+from evaluation.study.records import TASKS, Study, Trial, Vote
+from evaluation.study.results import FEW, Share, Strength
+from evaluation.study.store import StudyStore
 from ldsr.errors import LdsrError
 from ldsr.web.ledger import fault
 from ldsr.web.studio import Studio

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.study import StudyStore
-from evaluation.study_pictures import Ground, cut_pieces, make_ground
-from evaluation.study_records import CAMERA, Place
+from evaluation.study.pictures import Ground, cut_pieces, make_ground
+from evaluation.study.records import CAMERA, Place
+from evaluation.study.store import StudyStore
 from ldsr import render
 from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError

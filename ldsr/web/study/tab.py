@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from evaluation.study import StudyStore
+from evaluation.study.store import StudyStore
 from ldsr.errors import LdsrError
 from ldsr.web.studio import Studio
 from ldsr.web.study.calls import StudyCalls

@@ -1,6 +1,6 @@
 """The reliability section of the report: figures, tables and what they say in words.
 
-Knows what `evaluation.reliability_scores` found; colours of paper, text and grid are the page's.
+Knows what `evaluation.reliability.scores` found; colours of paper, text and grid are the page's.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from evaluation.reliability_scores import (
+from evaluation.reliability.scores import (
     ALL,
     BEST,
     CALIBRATED,
@@ -19,7 +19,7 @@ from evaluation.reliability_scores import (
     SPREAD,
     TARGETS,
 )
-from evaluation.report_figures import COLOURS, LEGEND, Figure, _spec
+from evaluation.report.figures import COLOURS, LEGEND, Figure, _spec
 from evaluation.summary import number
 from ldsr.data.bands import BANDS
 from ldsr.result import LEVELS

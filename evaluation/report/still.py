@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import METRICS
-from evaluation.report_figures import TRIAD, colours_of
+from evaluation.report.figures import TRIAD, colours_of
 from evaluation.score import ARROWS
 from evaluation.summary import Line
 from ldsr.errors import MetricError

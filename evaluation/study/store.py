@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evaluation.study_file import StudyFile
-from evaluation.study_records import (
+from evaluation.study.file import StudyFile
+from evaluation.study.records import (
     CAMERA,
     DEGRADED,
     INPUT,

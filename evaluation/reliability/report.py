@@ -13,8 +13,8 @@ from pathlib import Path
 from evaluation.calibration import Ensemble, draw, draw_all, fit, split_places
 from evaluation.methods import ours
 from evaluation.pairs import Case, digest
-from evaluation.reliability_places import judge_places
-from evaluation.reliability_scores import assess
+from evaluation.reliability.places import judge_places
+from evaluation.reliability.scores import assess
 from evaluation.runs import Progress
 from ldsr.calibration import find_calibration
 from ldsr.pipeline import Pipeline

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.ndimage import minimum_filter, uniform_filter
 
-from evaluation import reliability
 from evaluation.calibration import Ensemble, combine, fit_factors, fit_scale, interval_score, pool
+from evaluation.reliability import ensemble as reliability
 from evaluation.statistics import difference
 from ldsr import calibration
 from ldsr.data.bands import BANDS

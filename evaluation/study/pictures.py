@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from evaluation.consistency import see
-from evaluation.study_records import CAMERA, DEGRADED, INPUT
+from evaluation.study.records import CAMERA, DEGRADED, INPUT
 from ldsr import render
 from ldsr.data.patch import MIN_SIDE, Patch
 from ldsr.errors import LdsrError

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from evaluation.study_records import CAMERA, Vote
+from evaluation.study.records import CAMERA, Vote
 
 Z95 = 1.959963984540054
 """Two-sided 95 % of the normal distribution."""

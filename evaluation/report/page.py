@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from evaluation import reliability_figures
 from evaluation.metrics import METRICS
-from evaluation.reliability_figures import Section
-from evaluation.report_figures import Figure
-from evaluation.report_gallery import Gallery
+from evaluation.reliability import figures as reliability_figures
+from evaluation.reliability.figures import Section
+from evaluation.report.figures import Figure
+from evaluation.report.gallery import Gallery
 from evaluation.score import ARROWS, Metric
 from evaluation.summary import BASELINE, HEADLINE, Line, Summary, half, number
 
