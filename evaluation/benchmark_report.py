@@ -26,6 +26,7 @@ from evaluation.report.gallery import make_gallery
 from evaluation.report.page import Report, without_value, write_report
 from evaluation.runs import VERSION, Grid, Progress, run_grid
 from evaluation.summary import SCORES, Line, summarise, to_rows, write_scores
+from ldsr.appearing import appearing
 from ldsr.pipeline import Pipeline
 from ldsr.settings import PRESETS, Settings
 
@@ -229,12 +230,10 @@ def _tenths(pictures: Sequence[Refined]) -> list[dict[str, float]]:
 
 def _write_detail(rows: Sequence[dict], path: Path) -> None:
     """Write detail.csv, complete or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with appearing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    part.replace(path)
 
 
 def _read_detail(path: Path) -> dict[str, list[dict]]:

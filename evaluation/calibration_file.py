@@ -7,6 +7,7 @@ from pathlib import Path
 from evaluation.calibration import Measured, OnCase, Origin, calibrate, draw_all, split_places
 from evaluation.pairs import Dataset
 from ldsr import calibration
+from ldsr.appearing import appearing
 from ldsr.errors import MetricError
 from ldsr.pipeline import Pipeline
 from ldsr.settings import MAX_SAMPLES, Settings
@@ -71,9 +72,8 @@ def write_entry(entry: dict, path: Path) -> None:
     lines = ",\n".join(json.dumps(e, ensure_ascii=False) for e in (*kept, entry))
     text = f'{{"format": {calibration.FORMAT}, "calibrations": [\n{lines}\n]}}\n'
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with appearing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _key(entry: Mapping) -> tuple:

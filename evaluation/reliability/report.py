@@ -16,6 +16,7 @@ from evaluation.pairs import Case, digest
 from evaluation.reliability.places import judge_places
 from evaluation.reliability.scores import assess
 from evaluation.runs import Progress
+from ldsr.appearing import appearing
 from ldsr.calibration import find_calibration
 from ldsr.pipeline import Pipeline
 from ldsr.result import Calibration
@@ -127,15 +128,13 @@ def _read(path: Path) -> dict[str, dict]:
 
 def _write(results: Mapping[str, dict], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps({"version": VERSION, "results": results}), encoding="utf-8")
-    part.replace(path)
+    with appearing(path) as part:
+        part.write_text(json.dumps({"version": VERSION, "results": results}), encoding="utf-8")
 
 
 def _write_table(results: Mapping[str, dict], path: Path) -> None:
     """Every number, one a line; complete or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with appearing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         names = ("method", "samples", "target", "error", "band", "predictor", "score", "value")
         writer = csv.DictWriter(file, names)
         writer.writeheader()
@@ -145,7 +144,6 @@ def _write_table(results: Mapping[str, dict], path: Path) -> None:
                 writer.writerow(
                     {"method": label, "samples": found["samples"], **row, "value": number}
                 )
-    part.replace(path)
 
 
 def _further(found: Mapping) -> list[dict]:

@@ -16,8 +16,9 @@ from evaluation.report.figures import Figure
 from evaluation.report.gallery import Gallery
 from evaluation.score import ARROWS, Metric
 from evaluation.summary import BASELINE, HEADLINE, Line, Summary, half, number
+from ldsr.appearing import appearing
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets" / "web"
+ASSETS = Path(__file__).resolve().parents[2] / "assets" / "web"
 WIDE = ("strips",)
 """Figures that take the whole width."""
 
@@ -57,9 +58,8 @@ class Report:
 
 def write_report(report: Report, path: Path) -> None:
     """Write one HTML file with everything in it, complete or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(to_html(report), encoding="utf-8")
-    part.replace(path)
+    with appearing(path) as part:
+        part.write_text(to_html(report), encoding="utf-8")
 
 
 def to_html(report: Report) -> str:

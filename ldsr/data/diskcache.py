@@ -7,9 +7,10 @@ counts as not there.
 import contextlib
 import hashlib
 import os
-import secrets
 import threading
 from pathlib import Path
+
+from ldsr.appearing import appearing
 
 _HASH = hashlib.sha256().digest_size
 
@@ -53,15 +54,11 @@ class DiskCache:
         if len(whole) > self.limit:
             return
         path = self._path(key)
-        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
+        with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(whole)
-            unfinished.replace(path)
+            with appearing(path) as unfinished:
+                unfinished.write_bytes(whole)
             self._shrink()
-        except OSError:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
 
     def drop(self, key: str) -> None:
         """Forget a key."""

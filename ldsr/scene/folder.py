@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ldsr.appearing import appearing
 from ldsr.errors import LdsrError
 from ldsr.scene.windows import Key, Plan
 
@@ -59,7 +60,7 @@ class JobFolder:
         with (self.path / "figures.jsonl").open("a", encoding="utf-8") as file:
             # a line of its own, also after one that a kill has torn
             file.write("\n" + json.dumps({"window": list(key), **figures}) + "\n")
-        with self._appearing(self._part(key)) as path, path.open("wb") as file:
+        with appearing(self._part(key)) as path, path.open("wb") as file:
             np.save(file, part, allow_pickle=False)
 
     def keep_empty(self, key: Key) -> None:
@@ -90,7 +91,7 @@ class JobFolder:
     @contextlib.contextmanager
     def new_block(self, key: Key) -> Iterator[Path]:
         """Give a path to write the block of a window to; with the block it is there."""
-        with self._appearing(self.block(key)) as path:
+        with appearing(self.block(key)) as path:
             yield path
         self.forget_parts(key)
 
@@ -126,15 +127,6 @@ class JobFolder:
 
     def _gap(self, key: Key) -> Path:
         return self.path / "blocks" / _name(key, "gap")
-
-    @contextlib.contextmanager
-    def _appearing(self, path: Path) -> Iterator[Path]:
-        unfinished = path.with_name(f".{path.name}.part")
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
 
 def job_folder(out: Path) -> Path:

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from ldsr.appearing import appearing
+
 QUIET = 60.0
 """Seconds between two lines where the output is no terminal."""
 
@@ -103,10 +105,9 @@ class Progress:
             "left": self.left,
             "message": message,
         }
-        unfinished = self.file.with_name(f".{self.file.name}.part")
-        with contextlib.suppress(OSError):  # a full disk is the work's to tell
+        # a full disk is the work's to tell
+        with contextlib.suppress(OSError), appearing(self.file) as unfinished:
             unfinished.write_text(json.dumps(state), encoding="utf-8")
-            unfinished.replace(self.file)
 
     def _say(self, text: str, *, always: bool) -> None:
         if self._stream.isatty():

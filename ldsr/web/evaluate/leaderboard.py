@@ -3,7 +3,6 @@
 Plain data and files; knows nothing of Gradio or of how a score is made.
 """
 
-import contextlib
 import csv
 import hashlib
 import io
@@ -19,6 +18,7 @@ from typing import Any
 from evaluation.metrics import METRICS
 from evaluation.score import Score
 from evaluation.statistics import estimate
+from ldsr.appearing import appearing
 from ldsr.errors import LdsrError
 
 MOST = 200
@@ -69,16 +69,13 @@ class Board:
             LdsrError: the folder cannot be written.
         """
         path = self._folder / f"{same_as(run)}.json"
-        part = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(run, indent=1, allow_nan=False), encoding="utf-8")
-            part.replace(path)
+            with appearing(path) as part:
+                part.write_text(json.dumps(run, indent=1, allow_nan=False), encoding="utf-8")
             for old in self.runs()[MOST:]:
                 (self._folder / f"{same_as(old)}.json").unlink(missing_ok=True)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink()
             raise LdsrError(
                 f"The run cannot be saved ({error.strerror}); check the server's folder for "
                 "evaluations, under LDSR_HOME."

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ldsr.appearing import appearing
 from ldsr.errors import SceneError
 
 try:
@@ -254,9 +255,8 @@ def stem_of(name: str) -> str:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader finds the old text or the new one, never a part."""
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with appearing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _keep(content: Path | bytes, place: Path) -> None:
