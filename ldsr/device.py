@@ -1,7 +1,6 @@
 """Where networks run, in which precision, and how long a part of a run took."""
 
 import contextlib
-import ctypes
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -36,8 +35,19 @@ def choose_device(device: str) -> torch.device:
 
 def bfloat16_where_fast(device: torch.device, *, wanted: bool = True) -> torch.autocast:
     """Compute in bfloat16 where the processor does it in hardware."""
-    enabled = wanted and _has_bfloat16(device)
+    enabled = half_where_fast(device, wanted=wanted)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def half_where_fast(device: torch.device, *, wanted: bool = True) -> bool:
+    """Whether bfloat16 is computed in: where it is wanted and the processor has it."""
+    return wanted and _has_bfloat16(device)
+
+
+def gpu_memory(device: torch.device) -> int:
+    """Bytes that may still be taken of a GPU: the free ones and those that torch keeps unused."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def choose_half(half: bool | None, device: torch.device) -> bool | None:
@@ -54,6 +64,15 @@ def choose_half(half: bool | None, device: torch.device) -> bool | None:
             f"{needed}): it would be slower, not faster; leave --half (half=True) out."
         )
     return half
+
+
+def describe(device: str) -> str:
+    """Name what computes, to read: "CPU, 2 threads" or the name of the GPU."""
+    place = torch.device(device)
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    count = torch.get_num_threads()
+    return f"CPU, {count} thread{'' if count == 1 else 's'}"
 
 
 def keep_half(network: nn.Module) -> nn.Module:
@@ -89,15 +108,6 @@ def convolutions(device: torch.device) -> contextlib.AbstractContextManager[None
     if device.type != "cuda":
         return contextlib.nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
-
-
-def return_memory() -> None:
-    """Give back to the system what freed tensors left, before much is allocated (glibc; else none).
-
-    Memory of freed tensors below 32 MiB stays with the process, in pieces too small for large ones.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -6,6 +6,7 @@ from typing import Protocol
 from ldsr.compiling import Compiler
 from ldsr.data.patch import Patch
 from ldsr.loading import Loaded, Part
+from ldsr.pulse import Pulse
 
 Tags = tuple[Mapping[str, float] | None, str]
 """Tags with their probabilities, and where they come from."""
@@ -20,6 +21,7 @@ class Equipment(Protocol):
         half: bfloat16 for everything, for nothing, or (None) for all but LDSR-S2.
         compiler: what compiles the networks.
         loaded: the model.
+        pulse: looks up while its networks are evaluated.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Equipment(Protocol):
     half: bool | None
     compiler: Compiler
     loaded: Loaded
+    pulse: Pulse
 
     def mini(self) -> Loaded:
         """The mini model."""

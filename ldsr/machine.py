@@ -6,6 +6,7 @@ keeps its own threads.
 
 import argparse
 import contextlib
+import ctypes
 import math
 import os
 import signal
@@ -19,7 +20,7 @@ THREADS_VARIABLE = "LDSR_THREADS"
 COMPILE_VARIABLE = "LDSR_COMPILE"
 WORKER_MEMORY = 3 * 2**30
 """Bytes that one process may need which computes windows of scenes."""
-_MEMORY_V1 = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")
+_MEMORY_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 FALSE, TRUE = ("", "0", "no", "false", "off"), ("1", "yes", "true", "on")
 
 
@@ -100,21 +101,39 @@ def local_workers(workers: int | None = None) -> tuple[int, int]:
 
 
 def free_memory(root: Path = Path("/")) -> int:
-    """Bytes of memory a process may still take: the machine's, or its control group's limit."""
-    fields = dict(
-        line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines() if ":" in line
-    )
-    try:
-        free = int(fields["MemAvailable"].split()[0]) * 1024
-    except (KeyError, ValueError, IndexError):  # not Linux
+    """Bytes of memory a process may still take.
+
+    The machine's, or what is left below the limit of its control group and those above it (cgroup
+    v2 and v1). Files that the system keeps in memory and can let go of count as free.
+
+    Args:
+        root: where `proc` and `sys` lie.
+    """
+    free = _kilobytes(root / "proc/meminfo", "MemAvailable")
+    if free is None:  # not Linux
         return 4 * WORKER_MEMORY
-    for limit, used in (("memory.max", "memory.current"), _MEMORY_V1):
-        here = root / "sys/fs/cgroup"
+    mounts = root / "sys/fs/cgroup"
+    here = [("v2", mounts), ("v1", mounts / "memory")]  # in a container often all there is
+    for version, folder in [*_groups(root, "memory"), *here]:
+        if version == "v2":
+            limit, used, kept = "memory.max", "memory.current", "inactive_file"
+        else:
+            limit, used, kept = *_MEMORY_V1, "total_inactive_file"
         try:
-            free = min(free, int(_read(here / limit)) - int(_read(here / used)))
+            taken = int(_read(folder / used)) - _stat(folder, kept)
+            free = min(free, int(_read(folder / limit)) - taken)
         except ValueError:  # no such file, or "max"
             continue
     return max(0, free)
+
+
+def return_memory() -> None:
+    """Give back to the system what freed memory the process still holds (glibc; elsewhere none).
+
+    Memory of freed tensors below 32 MiB stays with the process, in pieces too small for large ones.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def compile_asked() -> bool:
@@ -175,19 +194,32 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 def _quotas(root: Path) -> Iterator[float]:
     """Cores' worth of time that control groups allow, each limit that is set."""
+    for _, folder in _groups(root, "cpu"):
+        yield from _quota(folder)
+
+
+def _groups(root: Path, controller: str) -> Iterator[tuple[str, Path]]:
+    """The control groups of this process and those above: "v1" or "v2", and their folders.
+
+    Args:
+        root: where `proc` and `sys` lie.
+        controller: that they are asked for; v2 has one tree for all.
+    """
     lines = _read(root / "proc" / "self" / "cgroup").splitlines()
     mounts = root / "sys" / "fs" / "cgroup"
     for number, controllers, path in (line.split(":", 2) for line in lines if line.count(":") > 1):
+        version = "v1"
         if number == "0" and not controllers:
-            places = (mounts, mounts / "unified")
-        elif "cpu" in controllers.split(","):
-            places = tuple(mounts / name for name in (controllers, "cpu", "cpu,cpuacct"))
+            version, places = "v2", (mounts, mounts / "unified")
+        elif controller in controllers.split(","):
+            places = tuple(mounts / name for name in dict.fromkeys((controllers, controller)))
+            places += (mounts / "cpu,cpuacct",) if controller == "cpu" else ()
         else:
             continue
         for place in places:
             # within a container the path may be the host's: then only its last parents are here
             for folder in _upwards(place, path):
-                yield from _quota(folder)
+                yield version, folder
 
 
 def _upwards(mount: Path, path: str) -> Iterator[Path]:
@@ -209,6 +241,24 @@ def _quota(folder: Path) -> Iterator[float]:
         return
     if quota > 0 and period > 0:
         yield quota / period
+
+
+def _kilobytes(path: Path, name: str) -> int | None:
+    """Bytes that a line "NAME: 123 kB" says, None where there is none."""
+    for line in _read(path).splitlines():
+        key, _, value = line.partition(":")
+        if key == name and value.split() and value.split()[0].isdecimal():
+            return int(value.split()[0]) * 1024
+    return None
+
+
+def _stat(folder: Path, name: str) -> int:
+    """A number of a control group's memory.stat, 0 where it does not say."""
+    for line in _read(folder / "memory.stat").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.strip().isdecimal():
+            return int(value)
+    return 0
 
 
 def _read(path: Path) -> str:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import pytest
 
@@ -68,6 +69,18 @@ def test_newest_first_and_never_too_many(tmp_path, monkeypatch):
         board.save(_run(seed) | {"date": f"2026-01-0{seed + 1}T00:00:00+00:00"})
     assert [run["settings"]["seed"] for run in board.runs()] == [4, 3, 2]
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_a_killed_server_had_begun_to_write_goes(tmp_path):
+    old, new = tmp_path / ".a.json.1234.part", tmp_path / ".b.json.5678.part"
+    for part in (old, new):
+        part.write_text('{"format"')
+    os.utime(old, (0, 0))
+    board = Board(tmp_path)
+    assert board.runs() == []
+    board.save(_run())
+    assert not old.exists() and new.exists(), "somebody may be writing the new one"
+    assert len(board.runs()) == 1
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', '"x"', "null", "\x00"])

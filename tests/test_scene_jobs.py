@@ -259,6 +259,18 @@ def test_when_the_disk_is_full_what_ended_first_goes_first(jobs, gate, monkeypat
     assert left[-1] and not left[0]
 
 
+def test_one_person_has_so_many_jobs_and_others_still_come_in(jobs, gate):
+    first, _ = (jobs.submit(wish(), person="ann") for _ in range(2))
+    with pytest.raises(SceneError, match="^2 scene jobs of yours, or from your network, are"):
+        jobs.submit(wish(), person="ann")
+    assert jobs.submit(wish(), person="bob") and jobs.submit(wish())
+    jobs.cancel(first.id, first.key)
+    wait_state(jobs, first, "stopped")
+    assert jobs.submit(wish(), person="ann")
+    kept = [path.read_text() for path in jobs.folder.rglob("*.json")]
+    assert kept and not any("ann" in text for text in kept), "an address is never written down"
+
+
 def test_nobody_changes_or_finds_anothers_job(jobs, gate):
     first, second = jobs.submit(wish()), jobs.submit(wish("other.tif"))
     assert len({first.id, first.key, second.id, second.key}) == 4

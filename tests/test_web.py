@@ -10,7 +10,8 @@ from ldsr.settings import Settings
 from ldsr.web import session
 from ldsr.web.pictures import Shown
 from ldsr.web.resolve import flows, opening, views
-from ldsr.web.session import Job, Line, Store
+from ldsr.web.session import Job, Line
+from ldsr.web.store import Store
 from ldsr.web.studio import Studio
 from tests.fakes import (
     BaseOnlyPipeline,
@@ -203,6 +204,27 @@ def test_a_new_input_stops_the_old_run_from_writing(studio, patch):
         return count
 
     assert asyncio.run(interrupt()) == 1
+
+
+def test_a_new_input_waits_for_the_last_word_of_the_old_run(studio, patch):
+    """What a run wrote later would stay on the page: busy for ever, and no way to run."""
+    state = flows.took(studio, patch, "field")[0]
+    studio.pipeline = closed_gate()
+
+    async def interrupt() -> None:
+        old = flows.resolve(studio, state, Settings(steps=50), "me")
+        await anext(old)
+        studio.take_turn("me")
+        hushed = asyncio.create_task(asyncio.to_thread(studio.hush, "me"))
+        await asyncio.sleep(0.1)
+        assert not hushed.done()
+        studio.pipeline.gate.release(100)
+        assert [shot async for shot in old] == []
+        await hushed
+
+    asyncio.run(interrupt())
+    studio.hush("me")
+    assert not studio.jobs
 
 
 def test_prompt_sensitivity_is_a_number_and_a_picture(studio, patch):

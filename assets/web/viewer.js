@@ -104,6 +104,13 @@ function show(image, url, done) {
   arriving.set(image, arrive(image, url, done));
 }
 
+// What the server no longer keeps is said in its own words.
+async function tellGone(url) {
+  const answer = url.startsWith("ldsr/r/") && (await fetch(url).catch(() => null));
+  if (!answer || answer.status !== 404) return;
+  document.dispatchEvent(new CustomEvent("ldsr-say", { detail: await answer.text() }));
+}
+
 // A new picture takes the place of the old one only once it is decoded: no flicker.
 async function arrive(image, url, done) {
   if (!url) {
@@ -118,6 +125,7 @@ async function arrive(image, url, done) {
   try {
     await next.decode();
   } catch {
+    tellGone(url);
     return false;
   }
   if (previews.get(image) === next) previews.delete(image);

@@ -29,11 +29,13 @@ class Ledger:
 
     Attributes:
         begun: when the server began, seconds since 1970.
+        left: runs that have ended or left the line, so far.
         started, ended, seconds, samples: the metrics, not yet in a registry.
     """
 
     def __init__(self) -> None:
         self.begun = time.time()
+        self.left = 0
         self.started = Counter("ldsr_runs_started", "Runs begun.", ["kind"], registry=None)
         self.ended = Counter(
             "ldsr_runs_ended",
@@ -112,6 +114,7 @@ class Ledger:
     def end(self, job: Any, error: BaseException | None = None) -> None:
         """Note that a run has ended, or has left the line before it began; once for each."""
         with self._lock:
+            self.left += 1
             self._waiting.pop(job.id, None)
             began = self._running.pop(job.id, None) is not None
         outcome = {"done": "finished"}.get(job.state, job.state)

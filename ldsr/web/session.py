@@ -1,13 +1,12 @@
-"""What the page keeps between clicks: the line before the model, running jobs, and results.
+"""What goes on between clicks: the line before the model, and the runs in it.
 
-Plain threads and dictionaries; knows nothing of Gradio or of how a picture is drawn.
+Plain threads; knows nothing of Gradio or of how a picture is drawn.
 """
 
 import logging
-import secrets
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,19 +14,24 @@ import numpy as np
 
 from ldsr.data.patch import Patch
 from ldsr.errors import LdsrError
+from ldsr.memory import TOO_LITTLE, is_out_of_memory
 from ldsr.settings import Settings
 from ldsr.steps import Enough
+from ldsr.web.hosting.limits import Limits
 from ldsr.web.ledger import Ledger, fault, new_id
+from ldsr.web.said import public
 
 MAX_WAITING = 20
 """Runs that may stand in line; the next one is turned away with a sentence."""
-KEEP_BYTES = 600 * 2**20
-"""Memory for patches and results; the oldest go first."""
 PREVIEW_EVERY = 1.0
 """Seconds between two previews, at least."""
 PREVIEW_SHARE = 0.25
 """Largest share of a run's time spent on previews."""
 
+TOO_LONG = (
+    "This run was stopped after the {minutes:g} minutes that one may take on this server; choose a "
+    "smaller picture, or fewer steps or samples."
+)
 FAULT = "The run failed: a fault in the program; the server's log tells more."
 _log = logging.getLogger(__name__)
 
@@ -36,39 +40,61 @@ class Cancelled(Exception):
     """Raised inside a run to end it, because its person asked to."""
 
 
+class Ticket:
+    """A place in a line.
+
+    Attributes:
+        person: whose it is; "" is nobody's.
+    """
+
+    def __init__(self, person: str) -> None:
+        self.person = person
+
+
 class Line:
     """A fair line: whoever came first is served first, one at a time."""
 
     def __init__(self) -> None:
-        self._tickets: deque[object] = deque()
+        self._tickets: deque[Ticket] = deque()
         self._changed = threading.Condition()
 
-    def join(self) -> object:
+    def join(self, person: str = "", *, each: int = 0) -> Ticket:
         """Take a ticket at the end of the line.
 
+        Args:
+            person: whose it is; "" counts for nobody.
+            each: tickets that one person may hold, the one that is served too; 0: any number.
+
         Raises:
-            LdsrError: too many are waiting.
+            LdsrError: too many are waiting, or too many of one person.
         """
         with self._changed:
             if len(self._tickets) > MAX_WAITING:
                 raise LdsrError(
                     f"{MAX_WAITING} runs are already waiting; please try again in a few minutes."
                 )
-            ticket = object()
+            held = sum(ticket.person == person for ticket in self._tickets)
+            if person and each and held >= each:
+                raise LdsrError(
+                    f"{_runs(held)} of yours, or from your network, {'is' if held == 1 else 'are'} "
+                    f"already running or waiting, and this server takes {each} at a time from one; "
+                    "please wait for one of them, or cancel it."
+                )
+            ticket = Ticket(person)
             self._tickets.append(ticket)
             return ticket
 
-    def place(self, ticket: object) -> int:
+    def place(self, ticket: Ticket) -> int:
         """Say how many are before this ticket: 0 is being served."""
         with self._changed:
             return self._tickets.index(ticket)
 
-    def wait(self, ticket: object, timeout: float) -> bool:
+    def wait(self, ticket: Ticket, timeout: float) -> bool:
         """Wait until this ticket is served, at most `timeout` seconds; True if it is."""
         with self._changed:
             return self._changed.wait_for(lambda: self._tickets[0] is ticket, timeout)
 
-    def leave(self, ticket: object) -> None:
+    def leave(self, ticket: Ticket) -> None:
         """Give the ticket back, served or not; the next one moves up."""
         with self._changed:
             if ticket in self._tickets:
@@ -78,6 +104,20 @@ class Line:
 
 class Job:
     """One run, in its own thread: waits in line, works, and can be watched and cancelled.
+
+    Args:
+        pipeline: does the work.
+        line: to stand in.
+        patch, settings: what is computed.
+        frames: what further samples are drawn into (`ldsr.web.pictures.Frames`), or None.
+        ledger: where it is noted.
+        kind: what is done.
+        person: who it counts for, "" for nobody.
+        limits: of the server.
+        check: asked when its turn has come; raises LdsrError where it must not begin.
+
+    Raises:
+        LdsrError: the line is full, or closed.
 
     Attributes:
         id: what the log and a message about a fault call it.
@@ -104,6 +144,9 @@ class Job:
         frames: Any = None,
         ledger: Ledger | None = None,
         kind: str = "picture",
+        person: str = "",
+        limits: Limits | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self.id, self.kind = new_id(), kind
         self.patch, self.settings = patch, settings
@@ -120,7 +163,9 @@ class Job:
         self._pipeline, self._line = pipeline, line
         self._ledger = ledger or Ledger()
         self._ledger.admit()
-        self._ticket = line.join()
+        self._limits = limits or Limits()
+        self._admit = check or (lambda: None)
+        self._ticket = line.join(person, each=self._limits.each)
         self._ledger.enter(self)
         self._cancel = threading.Event()
         self._preview_due = 0.0
@@ -138,6 +183,11 @@ class Job:
             return self._line.place(self._ticket)
         except ValueError:
             return 0
+
+    @property
+    def running_for(self) -> float:
+        """Seconds since it began, 0 before."""
+        return time.monotonic() - self.started if self.state == "running" else 0.0
 
     @property
     def cancelling(self) -> bool:
@@ -161,6 +211,7 @@ class Job:
                 self._ledger.admit()
             self._check()
             self._ledger.admit()
+            self._admit()
             self.started = self.sampled = time.monotonic()
             self.state = "running"
             self._ledger.begin(self)
@@ -171,25 +222,25 @@ class Job:
             self.state = "cancelled"
         except LdsrError as error:
             ended_by = error
-            self.message, self.state = str(error), "failed"
-        except MemoryError as error:
-            ended_by = error
-            self.message, self.state = (
-                "This picture needs more memory than there is; try a smaller one.",
-                "failed",
-            )
+            self.message, self.state = public(error), "failed"
         except Exception as error:
             ended_by = error
-            self.message = fault(_log, "a run failed", FAULT, run=self.id)
-            self.state = "failed"
+            lacking = is_out_of_memory(error)
+            said = TOO_LITTLE if lacking else fault(_log, "a run failed", FAULT, run=self.id)
+            self.message, self.state = said, "failed"
         finally:
             self.preview = {}
             self._line.leave(self._ticket)
             self._ledger.end(self, ended_by)
 
     def _check(self) -> None:
-        if self._cancel.is_set():
-            raise Enough if self.sampling else Cancelled
+        late = self.running_for > self._limits.run_seconds
+        if self.sampling and (late or self.cancelling):
+            raise Enough
+        if self.cancelling:
+            raise Cancelled
+        if late:
+            raise LdsrError(TOO_LONG.format(minutes=self._limits.run_seconds / 60))
 
     def _on_step(self, step: Any) -> None:
         self.step = step
@@ -220,41 +271,5 @@ class Job:
         self._check()
 
 
-class Store:
-    """Things under random ids; the least recently used go when memory is short."""
-
-    def __init__(self, budget: int = KEEP_BYTES) -> None:
-        self._items: OrderedDict[str, tuple[Any, int, bool]] = OrderedDict()
-        self._budget = budget
-        self._lock = threading.Lock()
-
-    def put(self, item: Any, size: int, *, pinned: bool = False) -> str:
-        """Keep an item.
-
-        Args:
-            item: anything.
-            size: its bytes.
-            pinned: never dropped.
-
-        Returns:
-            An id that cannot be guessed.
-        """
-        key = secrets.token_urlsafe(16)
-        with self._lock:
-            self._items[key] = (item, size, pinned)
-            total = sum(size for _, size, _ in self._items.values())
-            for old, (_, old_size, old_pinned) in list(self._items.items()):
-                if total <= self._budget:
-                    break
-                if old != key and not old_pinned:
-                    del self._items[old]
-                    total -= old_size
-        return key
-
-    def get(self, key: str | None) -> Any | None:
-        """Fetch an item, or None when it is gone; it counts as used now."""
-        with self._lock:
-            if key is None or key not in self._items:
-                return None
-            self._items.move_to_end(key)
-            return self._items[key][0]
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"

@@ -5,30 +5,60 @@ Knows nothing of Gradio.
 
 import dataclasses
 import functools
+import gc
 import logging
 import secrets
 import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ldsr.data.patch import Patch
 from ldsr.data.samples import list_samples, load_sample
 from ldsr.errors import LdsrError
+from ldsr.machine import return_memory
 from ldsr.result import SuperResolution
 from ldsr.settings import BASES, PRESETS, Settings
+from ldsr.web.hosting.limits import Limits
+from ldsr.web.hosting.uploads import Uploaded, clear
 from ldsr.web.ledger import Ledger
 from ldsr.web.page_times import PageTimes
 from ldsr.web.pictures import Frames, Shown
 from ldsr.web.scenes.jobs import SceneJobs
-from ldsr.web.session import Job, Line, Store
+from ldsr.web.session import Job, Line
+from ldsr.web.store import Store
 
+HUSH = 3.0
+"""Seconds that a run which was taken back may take to fall silent."""
 _log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asking:
+    """Whom the server is working for.
+
+    Attributes:
+        session: of the page or the program; what is kept belongs to it.
+        person: who the limits count for, "" for nobody: an address, or the name of a login.
+    """
+
+    session: str = ""
+    person: str = ""
 
 
 class Studio:
     """What all visitors of one server share.
 
+    Args:
+        pipeline: the model.
+        limits: what one visitor may have.
+
     Attributes:
         pipeline: the model.
+        limits: as given.
+        asking: says whom the server is working for in this moment; by default nobody.
+        uploads: the folder of uploads, which `sweep` clears; None where it is not ours.
         can_refine: whether they have a second stage.
         bases: the pictures of stage 1 that they can make.
         store: inputs and results (`Shown`) by random id.
@@ -38,8 +68,11 @@ class Studio:
         first_sample: its key, or None when no samples are installed.
     """
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: Any, limits: Limits | None = None) -> None:
         self.pipeline = pipeline
+        self.limits = limits or Limits()
+        self.asking: Callable[[], Asking] = Asking
+        self.uploads: Path | None = None
         self.can_refine = bool(getattr(pipeline, "can_refine", False))
         self.bases = tuple(getattr(pipeline, "bases", BASES))
         self.store = Store()
@@ -50,11 +83,13 @@ class Studio:
         self._first_key: str | None = None
         self._line = Line()
         self._mine: dict[str, Job] = {}
+        self._shows: dict[str, str] = {}  # who watches a run, by its id
         self._turns: dict[str, int] = {}
         self._map_turns: dict[str, int] = {}
         self._reads: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
         self._tagging = threading.Lock()
+        self._swept = 0
 
     @functools.cached_property
     def scene_jobs(self) -> SceneJobs:
@@ -84,7 +119,11 @@ class Studio:
             return
         try:
             patch = load_sample(self.first_sample)
-            self.first = Job(self.pipeline, self._line, patch, self.preset(), ledger=self.ledger)
+            settings = self.preset()
+            check = self._fits(patch, settings, "picture")
+            self.first = Job(
+                self.pipeline, self._line, patch, settings, ledger=self.ledger, check=check
+            )
         except LdsrError as error:
             _log.warning("the first sample could not be read: %s", error)
 
@@ -99,12 +138,27 @@ class Studio:
         )
 
     def keep(self, shown: Shown) -> str:
-        """Keep an input or a result; the least recently used go when memory is short."""
-        return self.store.put(shown, shown.nbytes)
+        """Keep an input or a result (anything that says its `nbytes`) of who is asking."""
+        return self.store.put(shown, shown.nbytes, owner=self.asking().session)
 
     def keep_small(self, item: Any) -> str:
         """Keep something of a few kilobytes, such as a scene in somebody's list."""
-        return self.store.put(item, 4096)
+        return self.store.put(item, 4096, owner=self.asking().session)
+
+    def keep_files(self, paths: Sequence[str]) -> None:
+        """Keep uploaded files as long as the page of who is asking."""
+        self.keep_small(Uploaded(frozenset(map(Path, paths))))
+
+    def sweep(self) -> None:
+        """Let go of what has expired, and give its memory and its disk back to the system."""
+        dropped = self.store.expire(self.limits.grace_seconds, self.limits.keep_seconds)
+        if self.uploads is not None:
+            held = [upload.paths for upload in self.store.of_kind(Uploaded)]
+            clear(self.uploads, held=frozenset().union(*held), seconds=self.limits.grace_seconds)
+        ended, self._swept = self.ledger.left - self._swept, self.ledger.left
+        if dropped or ended:
+            gc.collect()
+            return_memory()
 
     def hand_over(self, key: str, shown: Shown, before: str | None) -> tuple[str, PageTimes]:
         """Begin to measure what the page takes for a result that goes to one person.
@@ -121,6 +175,9 @@ class Studio:
         if earlier is not None:
             earlier.over = True
         times = PageTimes(key, shown.drawing)
+        last = None if earlier is None else self.store.get(earlier.key)
+        if isinstance(last, Shown) and last.result and last.result.sr is shown.result.sr:
+            times.evaluation = earlier.evaluation  # samples were drawn: it is the same picture
         return self.keep_small(times), times
 
     def page_times(self, page: Any) -> PageTimes | None:
@@ -166,10 +223,35 @@ class Studio:
             work, frames = functools.partial(_sample, self.pipeline, sample.result), Frames(patch)
         else:
             settings = dataclasses.replace(settings, samples=0)
-        noted = {"ledger": self.ledger, "kind": kind}
-        job = Job(work, self._line, patch, settings, frames=frames, **noted)
+        check = self._fits(patch, settings, kind)
+        job = self.job(work, patch, settings, kind=kind, frames=frames, check=check)
         self._mine[visitor] = job
-        return self.watch(job), job
+        key = self.watch(job)
+        self._shows[key] = visitor
+        return key, job
+
+    def job(
+        self, work: Callable[..., Any], patch: Patch, settings: Any, *, line: Line | None = None,
+        **more: Any,
+    ) -> Job:  # fmt: skip
+        """Put work into a line, the model's by default, for who is asking; `more` as of `Job`.
+
+        Raises:
+            LdsrError: the line is full, or holds enough of theirs.
+        """
+        more |= {"ledger": self.ledger, "limits": self.limits, "person": self.asking().person}
+        return Job(work, line or self._line, patch, settings, **more)
+
+    def _fits(self, patch: Patch, settings: Settings, kind: str) -> Callable[[], None]:
+        """What raises LdsrError where memory does not last for a run of a kind."""
+
+        def check() -> None:
+            # not before: it waits where the model is read late
+            fits = getattr(self.pipeline, "check_memory", None)
+            if fits is not None:
+                fits(patch.size, settings, kind=kind)
+
+        return check
 
     def watch(self, job: Job) -> str:
         """Give a run an id under which its previews can be fetched."""
@@ -180,6 +262,7 @@ class Studio:
     def finish(self, key: str, visitor: str | None) -> None:
         """Stop watching a run; with a visitor, also stop the run if it is theirs."""
         job = self.jobs.pop(key, None)
+        self._shows.pop(key, None)
         if job is not None and visitor is not None and self._mine.get(visitor) is job:
             job.cancel()
             del self._mine[visitor]
@@ -193,6 +276,15 @@ class Studio:
         self.cancel(visitor)
         self._turns[visitor] = self.turn(visitor) + 1
         return self._turns[visitor]
+
+    def hush(self, visitor: str) -> None:
+        """Wait until what went on for a visitor has written its last word, after `take_turn`.
+
+        For whoever says something but once: what is written later stays on the page.
+        """
+        end = time.monotonic() + HUSH
+        while visitor in self._shows.copy().values() and time.monotonic() < end:
+            time.sleep(0.02)
 
     def turn(self, visitor: str) -> int:
         """Number of the newest thing a visitor did."""

@@ -139,6 +139,11 @@ def peak_gb(process: int | str = "self") -> float:
     return _kilobytes(f"/proc/{process}/status", "VmHWM")
 
 
+def resident_gb() -> float:
+    """Resident memory of this process now, 10^9 bytes (Linux)."""
+    return _kilobytes("/proc/self/status", "VmRSS")
+
+
 def huge_gb() -> float:
     """Resident memory of this process in huge pages, 10^9 bytes (Linux)."""
     return _kilobytes("/proc/self/smaps_rollup", "AnonHugePages")

@@ -22,8 +22,8 @@ from ldsr.web.session import Cancelled, Job, Line
 from ldsr.web.studio import Studio
 from ldsr.weights import home
 
-POLL = 0.2
-"""Seconds between two looks at a running job."""
+POLL, WAITING = 0.2, 1.0
+"""Seconds between two looks at a running job, and at one in line."""
 
 
 @dataclasses.dataclass
@@ -137,7 +137,7 @@ class Desk:
             return found
 
         turn.check()
-        turn.job = Job(work, self._line, lr, None, ledger=self.studio.ledger, kind="scores")
+        turn.job = self.studio.job(work, lr, None, line=self._line, kind="scores")
         return turn.job
 
 
@@ -151,7 +151,7 @@ async def wait(turn: Turn, job: Job) -> AsyncIterator[None]:
     while not job.ended:
         yield
         turn.check()
-        await asyncio.sleep(POLL)
+        await asyncio.sleep(WAITING if job.state == "waiting" else POLL)
     turn.check()
     if job.state == "cancelled":
         raise Cancelled

@@ -18,7 +18,7 @@ from typing import Any
 from evaluation.metrics import METRICS
 from evaluation.score import Score
 from evaluation.statistics import estimate
-from ldsr.appearing import appearing
+from ldsr.appearing import appearing, clear_parts
 from ldsr.errors import LdsrError
 
 MOST = 200
@@ -75,6 +75,7 @@ class Board:
                 part.write_text(json.dumps(run, indent=1, allow_nan=False), encoding="utf-8")
             for old in self.runs()[MOST:]:
                 (self._folder / f"{same_as(old)}.json").unlink(missing_ok=True)
+            clear_parts(self._folder)
         except OSError as error:
             raise LdsrError(
                 f"The run cannot be saved ({error.strerror}); check the server's folder for "

@@ -25,6 +25,8 @@ SECONDS_VARIABLE = "LDSR_SHUTDOWN_SECONDS"
 DEFAULT_SECONDS = 60.0
 LINGER = 2.0
 """Seconds in which a page fetches the pictures of the run that has just ended."""
+SWEEP = 30.0
+"""Seconds between two looks for what has expired."""
 STUBBORN = 8.0
 """Seconds after which the process ends although something in it does not."""
 _log = logging.getLogger(__name__)
@@ -81,8 +83,7 @@ def serve(
     tidy(page.server)
     begin()
     _log.info("serving")
-    while not asked.wait(1.0):
-        pass
+    watch(asked, studio)
     drain(studio, seconds)
     _end_although(STUBBORN)
     page.server.config.timeout_graceful_shutdown = 1
@@ -90,6 +91,25 @@ def serve(
     _log.info("stopped")
     atexit._run_exitfuncs()
     _end()
+
+
+def watch(asked: threading.Event, studio: Studio, *, every: float = SWEEP) -> None:
+    """Let go of what has expired now and then, until the process is asked to stop.
+
+    Args:
+        asked: set when it is.
+        studio: the server's state.
+        every: seconds between two times.
+    """
+    due = time.monotonic() + every
+    while not asked.wait(min(1.0, every)):
+        if time.monotonic() < due:
+            continue
+        try:
+            studio.sweep()
+        except Exception:
+            _log.exception("what has expired could not be cleared away")
+        due = time.monotonic() + every
 
 
 def tidy(server: Any) -> None:

@@ -25,6 +25,7 @@ from ldsr.web.ledger import fault
 from ldsr.web.maps.basemaps import basemaps
 from ldsr.web.resolve import flows
 from ldsr.web.resolve.views import status
+from ldsr.web.said import public
 from ldsr.web.scenes.area import Area, area_of, is_area
 from ldsr.web.scenes.offer import offer_area
 from ldsr.web.studio import Studio
@@ -35,6 +36,12 @@ MOST_SHOWN = 60
 """Scenes in the list, the newest ones."""
 AT_ONCE = 5
 """Scenes whose cloud over the box is read at the same time."""
+LONGEST = 600.0
+"""Seconds that reading one box may take."""
+TOO_SLOW = (
+    "The scene's server did not send the box within {minutes:g} minutes; try again, or choose a "
+    "smaller box or another scene."
+)
 GONE = "This list is no longer kept; search again."
 FAULT = "That failed: a fault in the program; the server's log tells more."
 Value = Mapping[str, Any]
@@ -74,7 +81,7 @@ async def answer(studio: Studio, value: Value, visitor: str) -> AsyncIterator[di
         elif value.get("ask") in asks:
             yield {**value, **await asyncio.to_thread(asks[value["ask"]], value)}
     except LdsrError as error:
-        yield {**value, "state": "error", "message": str(error)}
+        yield {**value, "state": "error", "message": public(error)}
     except Exception:
         message = fault(_log, "the map's question failed", FAULT)
         yield {**value, "state": "error", "message": message}
@@ -116,9 +123,15 @@ async def read(
         line = status("busy", text, clock=time.monotonic() - began)
         yield {"state": "busy", "message": text}, flows.reading(state, line)
         await asyncio.wait([task], timeout=flows.POLL)
+        if time.monotonic() - began > LONGEST:
+            break
     if studio.turn(visitor) != turn:
         return
     studio.end_reading(visitor, stop)
+    if not task.done() and not stop.is_set():
+        text = TOO_SLOW.format(minutes=LONGEST / 60)
+        yield {"state": "error", "message": text}, flows.refused(state, text)
+        return
     if stop.is_set():
         line = status("idle", "Cancelled. What was there before is shown.")
         yield {"state": "idle", "message": "Cancelled."}, flows.kept(state, line)
@@ -127,9 +140,9 @@ async def read(
         patch = task.result()
     except AmbiguousPatchError as error:
         pending = {"scene": studio.keep_small(named[-1]), "question": error.question}
-        yield {"state": "error", "message": str(error)}, flows.asked(state, pending, error)
+        yield {"state": "error", "message": public(error)}, flows.asked(state, pending, error)
     except LdsrError as error:
-        yield {"state": "error", "message": str(error)}, flows.refused(state, str(error))
+        yield {"state": "error", "message": public(error)}, flows.refused(state, public(error))
     except Exception:
         message = fault(_log, "a scene could not be read", FAULT)
         yield {"state": "error", "message": message}, flows.refused(state, message)
@@ -215,7 +228,7 @@ def _unreachable(catalogue: str) -> str:
     try:
         check(catalogue)
     except LdsrError as error:
-        return str(error)
+        return public(error)
     return ""
 
 
@@ -287,7 +300,7 @@ def _box_cloud(scene: Scene, box: Box) -> dict[str, Any]:
     try:
         classes = read_classes(scene, box)
     except LdsrError as error:
-        return {"note": str(error)}
+        return {"note": public(error)}
     except Exception:
         return {"note": fault(_log, "a scene classification could not be read", FAULT)}
     if classes is None:

@@ -21,6 +21,7 @@ from ldsr.errors import LdsrError
 from ldsr.web.evaluate.desk import Desk
 from ldsr.web.ledger import fault
 from ldsr.web.remote.calls import Calls, to_json
+from ldsr.web.said import public
 
 FAULT = "A fault in the program; the server's log tells more."
 NO_ADDRESS = (
@@ -264,5 +265,5 @@ def _telling(progress: gr.Progress) -> Callable[[float, str], None]:
 def _refusal(error: Exception) -> gr.Error:
     """The one sentence that the caller is told."""
     if isinstance(error, LdsrError):
-        return gr.Error(str(error), print_exception=False)
+        return gr.Error(public(error), print_exception=False)
     return gr.Error(fault(_log, "a call failed", FAULT), print_exception=False)

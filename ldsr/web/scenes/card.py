@@ -114,6 +114,7 @@ def run(studio: Studio, state: dict[str, Any], layers: list[str], panels: Any) -
             pipeline=studio.pipeline,
             settings=read_settings(*panels),
             layers=layers,
+            person=studio.asking().person,
         )
     except LdsrError as error:
         value = show(studio, state, layers, panels) | {"error": str(error)}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ldsr.appearing import clear_parts
 from ldsr.errors import SceneError
 from ldsr.manifest import home
 from ldsr.web.ledger import fields, new_id
@@ -34,6 +35,8 @@ from ldsr.web.scenes.run import Command, Figures, Run, scene_command
 from ldsr.web.scenes.view import PREVIEW, STOP, describe, has_file, say_gaps
 
 MOST_WAITING = 8
+MOST_EACH = 2
+"""Jobs of one person that may run and wait."""
 CUT_OFF = "The server was stopped while this job ran; what was computed is kept."
 STOPPED = "Stopped; what was computed is kept."
 BROKEN = "The server could not run this job; what was computed is kept, and it can be gone on with."
@@ -65,6 +68,7 @@ class SceneJobs:
         self.figures = Figures(self.folder / "measured.json")
         self._records = Records(self.folder)
         self._command, self._clock, self._draw = command, clock, draw
+        self._people: dict[str, str] = {}  # of jobs; an address is never written down
         self._broken: set[str] = set()  # jobs whose failure could not be written down
         self._lock = threading.Lock()
         self._runner: threading.Thread | None = None
@@ -76,11 +80,16 @@ class SceneJobs:
                     self._mark_cut_off(finish=False)
             self._wake()
 
-    def submit(self, wish: Wish) -> Record:
+    def submit(self, wish: Wish, *, person: str = "") -> Record:
         """Put a job at the end of the line.
 
+        Args:
+            wish: what is to be done.
+            person: who it counts for, "" for nobody; forgotten when the server is stopped.
+
         Raises:
-            SceneError: the line or the disk is full, or the system cannot run jobs.
+            SceneError: the line or the disk is full, the person has enough jobs there, or the
+                system cannot run jobs.
         """
         if not can_run():
             raise SceneError(
@@ -96,6 +105,12 @@ class SceneJobs:
             )
         with self._records.changing():
             records = self._records.all()
+            going = {record.id for record in records if record.state in OPEN}
+            if person and [self._people.get(job) for job in going].count(person) >= MOST_EACH:
+                raise SceneError(
+                    f"{MOST_EACH} scene jobs of yours, or from your network, are already running "
+                    "or waiting; wait for one of them, or cancel it."
+                )
             if sum(record.state == "waiting" for record in records) >= MOST_WAITING:
                 raise SceneError(
                     f"{MOST_WAITING} scene jobs are already waiting; please try again later."
@@ -107,6 +122,8 @@ class SceneJobs:
                     "one, or try again when older ones have expired."
                 )
             record = self._records.make(wish, self._clock())
+            self._people = {job: who for job, who in self._people.items() if job in going}
+            self._people[record.id] = person
         self._wake()
         return record
 
@@ -207,6 +224,7 @@ class SceneJobs:
         """Delete what has expired, then, while there is too much, what ended first."""
         if not self.folder.is_dir():
             return
+        clear_parts(self.folder)
         with self._records.changing():
             records = [one for one in self._records.all() if one.state in ENDED]
             for record in [one for one in records if self._expires(one) < self._clock()]:

@@ -21,6 +21,7 @@ from ldsr.web.scenes.area import Area, items_of
 from ldsr.web.scenes.jobs import SceneJobs
 from ldsr.web.scenes.records import Record, Wish
 from ldsr.web.scenes.run import cost_of, machine_options, setting_options
+from ldsr.words import duration
 
 MAX_PIXELS = 2**28
 """Of an upload: two whole tiles. Where a picture is empty, all of it is looked at."""
@@ -157,6 +158,7 @@ def make_job(
     pipeline: Any,
     settings: Settings,
     layers: Sequence[str],
+    person: str = "",
 ) -> Record:
     """Put what was offered into the line.
 
@@ -166,6 +168,7 @@ def make_job(
         pipeline: of the page; its `name`, `device`, `half` and `compiled` are the job's.
         settings: that stand on the page.
         layers: those that are ticked.
+        person: who it counts for, "" for nobody.
 
     Raises:
         LdsrError: layers that the settings do not give, or no room for another job.
@@ -196,7 +199,7 @@ def make_job(
         bytes=2 * bands * SCALE**2 * math.prod(offer.size),
         about=dict(offer.about) | _about(wanted, chosen),
     )
-    return jobs.submit(wish)
+    return jobs.submit(wish, person=person)
 
 
 def with_layers(settings: Settings, layers: Sequence[str]) -> Settings:
@@ -214,17 +217,6 @@ def plan_of(size: tuple[int, int], weights: str) -> Any:
     from ldsr.scene.job import Choices, make_plan  # torch: not before the page is up
 
     return make_plan(size, Choices(), local=weights != PUBLISHED)
-
-
-def duration(seconds: float) -> str:
-    """Write a time span in the words of a person: 40 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if rest and hours < 24 else f"{hours} h"
 
 
 def _scaled(plan: Any, shown: SuperResolution, cost: str) -> float | None:

@@ -16,6 +16,7 @@ from evaluation.study.results import FEW, Share, Strength
 from evaluation.study.store import StudyStore
 from ldsr.errors import LdsrError
 from ldsr.web.ledger import fault
+from ldsr.web.said import public
 from ldsr.web.studio import Studio
 from ldsr.web.study.prepare import KIND_WORDS, METHODS, NOTES, Preparer, Wish, offered
 
@@ -56,7 +57,7 @@ class StudyCalls:
                 raise LdsrError("The page is older than the server; reload it.")
             return self._asks[ask["ask"]](ask)
         except LdsrError as error:
-            return {"refused": str(error)}
+            return {"refused": public(error)}
         except Exception:
             sentence = "A fault in the program; the server's log tells more."
             return {"refused": fault(_log, "the study tab could not be answered", sentence)}

@@ -25,6 +25,7 @@ from ldsr.errors import LdsrError
 from ldsr.result import SuperResolution
 from ldsr.settings import Settings
 from ldsr.web.ledger import fault
+from ldsr.web.said import public
 from ldsr.web.session import Cancelled
 from ldsr.web.studio import Studio
 
@@ -138,7 +139,7 @@ class Preparer:
         except Cancelled:
             self._say("idle", "Cancelled; nothing was kept.")
         except LdsrError as error:
-            self._say("error", str(error))
+            self._say("error", public(error))
         except Exception:
             sentence = "The study could not be prepared; the server's log tells more."
             self._say("error", fault(_log, "a study could not be prepared", sentence))
