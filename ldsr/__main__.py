@@ -15,7 +15,7 @@ from ldsr.errors import LdsrError
 from ldsr.machine import add_machine_options, limit_threads, machine_choices
 from ldsr.options import add_reading, add_settings, settings_of
 from ldsr.scene.command import add_command as add_scene
-from ldsr.writing import make_folder, write_result, write_sheet
+from ldsr.writing import make_folder, write_report, write_result, write_sheet
 
 if TYPE_CHECKING:
     from ldsr.result import Uncertainty
@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
     make_folder(options.out)
     # torch is loaded only once the cheap checks have passed
     from ldsr.data.reader import read_patch
+    from ldsr.device import describe
     from ldsr.pipeline import Pipeline
 
     pipeline, failed = None, False
@@ -47,10 +48,13 @@ def run(options: argparse.Namespace) -> int:
             if pipeline is None:
                 limit_threads()
                 pipeline = Pipeline.load(options.weights, **choices)
+            pipeline.check_memory(patch.size, settings)
             result = pipeline(patch, settings)
             stem = options.out / path.stem
             written = write_result(result, stem, save_base=options.save_base)
             write_sheet(result, stem)
+            if options.report:
+                write_report(result, stem, machine=describe(pipeline.device))
             print(f"{path} -> {written['sr']}")
             if result.uncertainty is not None:
                 print(_say_uncertainty(result.uncertainty))
@@ -208,6 +212,9 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(command)
     add_reading(command)
     command.add_argument("--save-base", action="store_true", help="also write the base picture")
+    command.add_argument(
+        "--report", action="store_true", help="also write INPUT_report.html, to send to somebody"
+    )
 
     add_batch(commands)
     add_scene(commands)

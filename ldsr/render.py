@@ -113,7 +113,10 @@ def false_colour(
 
 def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Average the absolute difference of two pictures over the bands: [C, H, W] to [H, W]."""
-    return np.abs(first - second).mean(axis=0, dtype=np.float32)
+    total = np.zeros(first.shape[1:], np.float32)
+    for one, other in zip(first, second, strict=True):
+        total += np.abs(one - other)
+    return total / np.float32(len(first))
 
 
 def heat_top(values: np.ndarray, valid: np.ndarray) -> float:

@@ -1,14 +1,14 @@
-"""The files of a result: its pictures as GeoTIFF and its run sheet, whichever command made it.
+"""The files of a result: pictures as GeoTIFF, run sheet, report, whichever command made it.
 
 Knows names of files; what is in them, `ldsr.data.geotiff` and the result itself know.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ldsr.appearing import appearing
 from ldsr.errors import LdsrError
 
 if TYPE_CHECKING:
@@ -64,23 +64,38 @@ def write_sheet(
     return write_complete(beside(stem, ".json"), f"{sheet}\n".encode())
 
 
+def write_report(result: "SuperResolution", stem: Path, *, machine: str = "") -> Path:
+    """Write the report of a result to STEM_report.html, complete or not at all.
+
+    Args:
+        result: of a run.
+        stem: folder and name without ending.
+        machine: that computed it, one phrase.
+
+    Raises:
+        LdsrError: the place cannot be written.
+    """
+    from ldsr.report.about import About
+    from ldsr.report.page import to_html
+
+    page = to_html(result, About(name=stem.name, machine=machine))
+    return write_complete(beside(stem, "_report.html"), page.encode())
+
+
 def write_complete(path: Path, content: bytes) -> Path:
     """Write a file complete or not at all; one that is there is replaced.
 
     Raises:
         LdsrError: the place cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        with appearing(path) as unfinished:
+            unfinished.write_bytes(content)
     except OSError as error:
         raise LdsrError(
             f"{path.name} cannot be written into {path.parent} ({error.strerror}); check that the "
             "folder exists, may be written and has room."
         ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

@@ -26,9 +26,10 @@ from ldsr.web.scenes import card as scene_card
 from ldsr.web.scenes import offer as scene_offer
 from ldsr.web.scenes.area import area_at, items_of
 from ldsr.web.scenes.jobs import SceneJobs
-from ldsr.web.scenes.offer import Offer, duration, make_job, offer_area, offer_value
+from ldsr.web.scenes.offer import Offer, make_job, offer_area, offer_value
 from ldsr.web.scenes.run import scene_command
 from ldsr.web.studio import Studio
+from ldsr.words import duration
 from tests.fakes import FakePipeline, collect, wait_for
 from tests.scene_stand_in import WINDOWS
 from tests.test_map_flows import make_scene

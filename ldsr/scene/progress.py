@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ldsr.appearing import appearing
+from ldsr.words import duration
 
 QUIET = 60.0
 """Seconds between two lines where the output is no terminal."""
@@ -68,7 +69,7 @@ class Progress:
         if self.failed:
             text += f", {self.failed} failed"
         if rate is not None:
-            text += f"; {_number(60 * rate)} a minute, {_duration(left)} left"
+            text += f"; {_number(60 * rate)} a minute, {duration(left)} left"
         self._say(text, always=self.done + self.failed == self.total)
 
     def end(self, state: str, message: str = "") -> None:
@@ -121,11 +122,3 @@ class Progress:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
-
-
-def _duration(seconds: float) -> str:
-    """Such as "12 s", "3 min" or "2 h 05 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"

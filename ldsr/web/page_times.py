@@ -61,6 +61,7 @@ class PageTimes:
         transfer: from its arrival in the browser until its pictures were fetched and decoded, less
             the drawing within; None where no browser has said.
         metrics: of its newest scores; None where there are none.
+        evaluation: id of the evaluation that person had made of it last, or None.
         over: whether something newer is on that person's screen.
     """
 
@@ -68,6 +69,7 @@ class PageTimes:
         self.key = key
         self.transfer: float | None = None
         self.metrics: float | None = None
+        self.evaluation: str | None = None
         self.over = False
         self._drawing = drawing
         self._drawn: float | None = None

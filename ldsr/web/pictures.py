@@ -6,7 +6,6 @@ Knows patches, results and how they are drawn; knows nothing of Gradio or of add
 import copy
 import functools
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from rasterio.transform import Affine
 
 from ldsr import render
 from ldsr.data import scl
-from ldsr.data.geotiff import write_geotiff
+from ldsr.data.geotiff import encode_geotiff
 from ldsr.data.mercator import Bounds, to_mercator
 from ldsr.data.patch import Patch
 from ldsr.result import SCALE, SuperResolution, Uncertainty
@@ -57,7 +56,7 @@ class Shown:
         self.map_page: bytes | None = None
         self.drawing = Drawing()
         self.stretch = render.stretch_of(patch)
-        self.png = functools.cache(self._png)
+        self._pngs: dict[tuple[str, str], bytes] = {}
 
     @property
     def refined(self) -> bool:
@@ -126,6 +125,14 @@ class Shown:
             or "patch"
         )
 
+    @property
+    def report_name(self) -> str:
+        """The report's file, named after place or scene and date: PLACE_2024-06-01_report.html."""
+        acquired, stem = self.patch.source.acquired, self.stem
+        if acquired and f"{acquired:%Y%m%d}" not in stem and f"{acquired:%Y-%m-%d}" not in stem:
+            stem += f"_{acquired:%Y-%m-%d}"
+        return f"{stem}_report.html"
+
     @functools.cached_property
     def change(self) -> np.ndarray:
         """Mean absolute difference of base and refined over the bands [4H, 4W], reflectance."""
@@ -176,9 +183,13 @@ class Shown:
             return render.upsample(self.patch, SCALE)
         return (self.result.base if picture == "base" else self.result.sr).reflectance
 
-    def _png(self, picture: str, composite: str) -> bytes:
-        with self.drawing(f"{picture}-{composite}"):
-            return self.draw(self.reflectance(picture), composite)
+    def png(self, picture: str, composite: str) -> bytes:
+        """Draw one of `pictures` at 2.5 m as PNG, once."""
+        key = picture, composite
+        if key not in self._pngs:
+            with self.drawing(f"{picture}-{composite}"):
+                self._pngs[key] = self.draw(self.reflectance(picture), composite)
+        return self._pngs[key]
 
     def overlay_png(self, overlay: str) -> bytes:
         """Draw one of `overlays` as PNG, in the colours of `render.HEAT` or `render.CLASSES`."""
@@ -198,9 +209,7 @@ class Shown:
 
     def geotiff(self, which: str) -> bytes:
         """Write one of `files` as a GeoTIFF and give its bytes."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "sr.tif"
-            return write_geotiff(self.result, path, picture=which).read_bytes()
+        return encode_geotiff(self.result, picture=which)
 
     def sheet(self, page_seconds: Mapping[str, float] | None = None) -> bytes:
         """The run sheet as indented JSON.

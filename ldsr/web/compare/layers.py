@@ -14,7 +14,7 @@ from ldsr.data.bands import BANDS
 from ldsr.data.patch import Patch
 from ldsr.result import Uncertainty
 from ldsr.web.pictures import COMPOSITES, Shown
-from ldsr.web.resolve import trust
+from ldsr.words import why_not
 
 LEVEL = 0.9
 """Of the interval that is drawn as a map."""
@@ -123,7 +123,7 @@ def list_layers(shown: Shown, references: Mapping[str, Patch] | None = None) -> 
 
 def missing(shown: Shown, name: str, references: Mapping[str, Patch] | None = None) -> str:
     """Say why a layer is not there in one sentence, or ""."""
-    unsampled = trust.why_not(shown.result) or NO_SAMPLES
+    unsampled = why_not(shown.result) or NO_SAMPLES
     needs = {
         "refined": (shown.refined, NO_REFINED),
         "change": (shown.refined, NO_REFINED),

@@ -12,7 +12,7 @@ from ldsr.data.patch import Patch
 from ldsr.result import Calibration, Place, SuperResolution, Uncertainty
 from ldsr.web.compare.layers import HEATS, NO_SAMPLES, Layer, list_layers, pixel_metres
 from ldsr.web.pictures import COMPOSITES, Shown
-from ldsr.web.resolve import facts, trust
+from ldsr.words import NO_PLACE, NO_PROMISE, ended, settings_line, why_not
 
 REASONS = {
     "structure": "Edges differ",
@@ -61,7 +61,7 @@ def compare_value(
         "mode": "done",
         "id": key,
         "name": shown.patch.source.name or shown.stem,
-        "line": facts.settings_line(shown.result),
+        "line": settings_line(shown.result),
         "width": width,
         "height": height,
         "pixel": metres or 1,
@@ -81,7 +81,7 @@ def note(result: SuperResolution) -> str:
     """Say what the intervals of a result mean, in a sentence or two."""
     samples = result.uncertainty
     if samples is None:
-        return trust.why_not(result) or NO_SAMPLES
+        return why_not(result) or NO_SAMPLES
     found = samples.calibration
     if found is None:
         reason = samples.uncalibrated.rstrip(".") or "they are not calibrated"
@@ -102,8 +102,8 @@ def _samples(key: str, shown: Shown) -> dict[str, Any]:
         return about
     return about | {
         "calibrated": samples.calibration is not None,
-        "drawn": trust.ended(samples),
-        "nowhere": f"{trust.NO_PLACE}. {trust.NO_PROMISE}",
+        "drawn": ended(samples),
+        "nowhere": f"{NO_PLACE}. {NO_PROMISE}",
         "levels": [[str(level), f"{100 * level:.0f}\u00a0%"] for level in sorted(samples.factors)],
         "places": [_place(place) for place in samples.places],
     }

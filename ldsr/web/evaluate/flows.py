@@ -29,9 +29,10 @@ from ldsr.web.evaluate.leaderboard import make_run
 from ldsr.web.evaluate.views import NAMES, board_value, result_value
 from ldsr.web.ledger import fault
 from ldsr.web.pictures import Shown
-from ldsr.web.resolve import facts
 from ldsr.web.resolve.views import job_status, status
+from ldsr.web.said import public
 from ldsr.web.session import Cancelled, Job
+from ldsr.words import settings_line
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ async def evaluate(
         shown_key: id of the result on the Super-resolve tab.
         wish: of TRUTHS, and the path of the uploaded reference or None.
         visitor: who asks.
-        page: id of what the page measures of that result; the time of the scores goes there.
+        page: id of what the page measures of that result; the scores and their time go there.
     """
     turn, began = desk.begin(visitor), time.monotonic()
     rest = functools.partial(asyncio.to_thread, screen, desk)
@@ -96,10 +97,10 @@ async def evaluate(
         async for line in _judge(desk, turn, (shown_key, *wish), made):
             yield busy(line)
         draft = made["evaluation"]
-        key = desk.studio.store.put(draft, draft.nbytes)
+        key = desk.studio.keep(draft)
         times = desk.studio.page_times(page)
         if times is not None and times.key == shown_key:
-            times.metrics = draft.seconds
+            times.metrics, times.evaluation = draft.seconds, key
         clock = time.monotonic() - began
         mine = mine | {"key": key}
         yield await rest(mine, status("done", DONE[draft.truth], clock=clock))
@@ -109,7 +110,7 @@ async def evaluate(
             yield await rest(mine, status("idle", text))
     except LdsrError as error:
         if not turn.replaced:
-            yield await rest(mine, status("error", str(error)))
+            yield await rest(mine, status("error", public(error)))
     except Exception:
         message = fault(_log, "an evaluation failed", FAULT)
         if not turn.replaced:
@@ -138,7 +139,7 @@ async def benchmark(
             yield await rest(mine, status("idle", "Cancelled; no run was saved."))
     except LdsrError as error:
         if not turn.replaced:
-            yield await rest(mine, status("error", str(error)))
+            yield await rest(mine, status("error", public(error)))
     except Exception:
         message = fault(_log, "a benchmark failed", FAULT)
         if not turn.replaced:
@@ -172,6 +173,7 @@ async def _judge(
         result, lr, references, remark = job.result, case.lr, case.references, WALD_RESULT
     elif truth == "reference":
         yield status("busy", "Reading the reference", share=0.1)
+        desk.studio.keep_files([path] if path else [])
         references, remark = await asyncio.to_thread(read_reference, lr, path)
     draft = Evaluation(
         truth=truth,
@@ -183,7 +185,7 @@ async def _judge(
         references=references,
         remark=remark,
         sheet=result.run_sheet(),
-        line=facts.settings_line(result),
+        line=settings_line(result),
     )
     job = desk.score(turn, draft.methods, lr, references or {"": None})
     async for _ in wait(turn, job):

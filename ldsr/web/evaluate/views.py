@@ -15,8 +15,8 @@ from ldsr.errors import LdsrError
 from ldsr.web.evaluate.evaluations import MAPS, TRUTHS, Evaluation
 from ldsr.web.evaluate.leaderboard import METHODS as NAMES
 from ldsr.web.pictures import Shown
-from ldsr.web.resolve import facts
 from ldsr.weights import WEIGHTS, describe
+from ldsr.words import BASES, settings_line
 
 GROUPS = (
     ("Closeness to the truth", ("psnr", "ssim", "rmse")),
@@ -81,7 +81,7 @@ def current_value(key: str | None, shown: Any) -> dict[str, Any]:
     return {
         "key": key,
         "name": shown.patch.source.name or shown.stem,
-        "line": facts.settings_line(shown.result),
+        "line": settings_line(shown.result),
         "picture": f"ldsr/r/{key}/{picture}-true.png",
     }
 
@@ -290,7 +290,7 @@ def _means(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(settings: Mapping[str, Any]) -> str:
     """Write the settings of a saved run; those of another version as they are."""
-    base = facts.BASES.get(str(settings.get("base")), str(settings.get("base")))
+    base = BASES.get(str(settings.get("base")), str(settings.get("base")))
     text = base
     if settings.get("base") in ("ldsr", "sr3"):
         text += f", {settings.get('steps')} steps"

@@ -8,7 +8,6 @@ import base64
 import functools
 import html
 import io
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,8 @@ from ldsr.result import SCALE
 from ldsr.web.maps.basemaps import basemaps
 from ldsr.web.maps.picker import leaflet_folder
 from ldsr.web.resolve import facts
-from ldsr.web.theme import asset
+from ldsr.web.theme import asset, script_json
+from ldsr.words import credit, pixel, position, settings_line, warning
 
 if TYPE_CHECKING:
     from ldsr.web.pictures import Shown
@@ -132,7 +132,7 @@ def _page(
         root.header.add_child(verbatim(f"<{tag}>\n{text}\n</{tag}>"))
     root.html.add_child(verbatim(_panel(shown)), name="panel")
     handles = ", ".join(f"{name}: {variable}" for name, variable in layers.items())
-    start = f"ldsrResultMap({page.get_name()}, {{ {handles} }}, {_json(config)})"
+    start = f"ldsrResultMap({page.get_name()}, {{ {handles} }}, {script_json(config)})"
     root.script.add_child(
         verbatim(f'addEventListener("DOMContentLoaded", () => {start});'), name="start"
     )
@@ -221,7 +221,7 @@ def _panel(shown: "Shown") -> str:
             f"<div><dt>{html.escape(label)}</dt><dd>{html.escape(text)}</dd></div>"
             for label, text in rows
         ),
-        "CREDIT": html.escape(facts.credit(shown.patch)),
+        "CREDIT": html.escape(credit(shown.patch)),
     }
     return re.sub(
         r"\b(" + "|".join(values) + r")\b", lambda found: values[found[0]], asset("result_map.html")
@@ -233,27 +233,19 @@ def _facts(shown: "Shown") -> list[tuple[str, str]]:
     short = f" ({result.weights_sha256[:8]})" if result.weights_sha256 else ""
     rows = [
         ("Acquired", source.acquired.strftime("%Y-%m-%d %H:%M UTC") if source.acquired else ""),
-        ("Position", facts.position(shown.patch)),
+        ("Position", position(shown.patch)),
         ("Weights", result.weights + short),
-        ("Settings", facts.settings_line(result)),
+        ("Settings", settings_line(result)),
         ("Licence", source.licence or ""),
-        ("Warning", facts.warning(shown.patch)),
+        ("Warning", warning(shown.patch)),
     ]
     return [(label, text) for label, text in rows if text]
 
 
 def _subtitle(shown: "Shown") -> str:
-    coarse, fine = facts.pixel(shown.patch, 1), facts.pixel(shown.patch, SCALE)
+    coarse, fine = pixel(shown.patch, 1), pixel(shown.patch, SCALE)
     return f"Sentinel-2, super-resolved from {coarse} to {fine}; LDSR Studio"
 
 
 def _title(shown: "Shown") -> str:
     return shown.patch.source.name or shown.stem
-
-
-def _json(value: Any) -> str:
-    """JSON that may stand inside a script element."""
-    text = json.dumps(value)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text

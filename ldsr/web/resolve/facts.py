@@ -1,31 +1,12 @@
 """The words beside a picture: chips, captions, where the input came from. Plain text."""
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from ldsr.data import scl
-from ldsr.data.mercator import outline
 from ldsr.data.patch import Patch
-from ldsr.data.places import wrap
-from ldsr.errors import LdsrError
 from ldsr.result import SCALE, StageFigures, SuperResolution
 from ldsr.semantics.vocabulary import format_tags
 from ldsr.web.pictures import Shown
+from ldsr.words import BASES, SAMPLERS, SOURCES, pixel, position, small, tags_matter, top_tags
 
-SAMPLERS = {"ddim": "DDIM", "dpm": "DPM++"}
-BASES = {
-    "ldsr": "latent diffusion",
-    "sr3": "SR3",
-    "regression": "regression",
-    "bicubic": "bicubic",
-}
-SOURCES = {
-    "spectral": "spectral rules",
-    "clip": "CLIP",
-    "llava": "LLaVA",
-    "person": "edited by you",
-}
 STAGE_PARTS = {
     "base": ("regress", "denoise", "decode", "consistency"),
     "refine": ("refine encode", "refine denoise", "refine decode", "refine consistency"),
@@ -54,39 +35,6 @@ def input_chips(patch: Patch) -> list[list[str]]:
         told = "shares of the box, as Sentinel-2's scene classification has them (20 m)"
         chips.append(["Cloud", text, told, ""])
     return chips
-
-
-def warning(patch: Patch) -> str:
-    """Say that much of a box is cloud, or "" where it is not."""
-    share = 0.0 if patch.scl is None else scl.shares(patch.scl)["cloud"]
-    if share <= scl.CLOUDY:
-        return ""
-    return (
-        f"{100 * share:.0f}\u00a0% of this box is cloud: what lies under it is unknown, and detail "
-        "drawn there means nothing."
-    )
-
-
-def settings_line(result: SuperResolution) -> str:
-    """Write what a result was made with: both stages and the seed."""
-    settings = result.settings
-    text = BASES[settings.base]
-    if settings.base in ("ldsr", "sr3"):
-        sampler = SAMPLERS.get(settings.sampler, settings.sampler)
-        text += f", {sampler}, {_steps(settings.steps)}"
-    if "refine" in result.figures:
-        strength = f"strength {settings.refine_strength:g}"
-        text += f"; refined in {_steps(settings.refine_steps)}, {strength}"
-        text += f", detail at most {settings.detail_cap:g}"
-    return f"{text}; seed {settings.seed}"
-
-
-def credit(patch: Patch) -> str:
-    """Whose data a Sentinel-2 picture is, or "" where that is not known."""
-    if patch.source.kind not in ("scene", "sample"):
-        return ""
-    year = f" {patch.source.acquired:%Y}" if patch.source.acquired else ""
-    return f"Contains modified Copernicus Sentinel data{year}"
 
 
 def result_chips(result: SuperResolution) -> list[list[str]]:
@@ -145,25 +93,11 @@ def _detail_chips(result: SuperResolution) -> list[list[str]]:
     return chips
 
 
-def top_tags(tags: Mapping[str, float], most: int = 3) -> str:
-    """Write the most probable tags: "forest 60 %, water 30 %"."""
-    ranked = sorted(tags.items(), key=lambda item: -item[1])[:most]
-    return ", ".join(f"{tag} {share:.0%}" for tag, share in ranked if share >= 0.005)
-
-
 def sensitivity_text(shown: Shown) -> str:
     """Say in two sentences how much the tags matter, or "" where that was not measured."""
     if shown.sensitivity is None:
         return ""
-    found, moved = shown.sensitivity, shown.sensitivity.refinement
-    share = ""
-    if moved > 0:
-        share = f" That is {found.mean / moved:.0%} of what refinement changed ({small(moved)})."
-    return (
-        f"With {top_tags(found.other_tags)} in place of {top_tags(shown.result.tags or {})}, "
-        f"the refined picture changes by {small(found.mean)} reflectance on average."
-        f"{share}"
-    )
+    return tags_matter(shown.result.tags or {}, shown.sensitivity)
 
 
 def provenance(patch: Patch) -> list[list[str]]:
@@ -181,38 +115,6 @@ def provenance(patch: Patch) -> list[list[str]]:
     if source.licence:
         lines.append(["Licence", source.licence])
     return lines
-
-
-def position(patch: Patch) -> str:
-    """Write where the middle of a picture lies: "46.6000° N, 10.9000° E; EPSG:32632"."""
-    if patch.crs is None or patch.transform is None:
-        return "none: a plain picture without coordinates"
-    crs = patch.crs.to_string()
-    try:
-        lat, lon = np.mean(outline(patch.size, patch.crs, patch.transform)[:-1], axis=0)
-    except LdsrError:
-        return crs
-    lon = wrap(lon)
-    north, east = "N" if lat >= 0 else "S", "E" if lon >= 0 else "W"
-    return f"{abs(lat):.4f}° {north}, {abs(lon):.4f}° {east}; {crs}"
-
-
-def small(value: float) -> str:
-    """Write an error with four decimals; a smaller one with one digit (0.00004)."""
-    if value >= 0.001 or value == 0:
-        return f"{value:.4f}"
-    return f"{float(f'{value:.1g}'):.8f}".rstrip("0").rstrip(".") or "0"
-
-
-def pixel(patch: Patch, factor: int) -> str:
-    """Write the size of a pixel `factor` times finer than the input's."""
-    if patch.gsd is None or (patch.crs is not None and not patch.crs.is_projected):
-        return "original" if factor == 1 else f"{factor} times finer"
-    return f"{patch.gsd / factor:.3g} m"
-
-
-def _steps(count: int) -> str:
-    return f"{count} step{'' if count == 1 else 's'}"
 
 
 def _percent(share: float) -> str:

@@ -8,32 +8,15 @@ from typing import Any
 import numpy as np
 
 from ldsr.data.bands import BANDS
-from ldsr.result import SuperResolution, Uncertainty
+from ldsr.result import Uncertainty
 from ldsr.web.pictures import LEVEL, Shown
+from ldsr.words import CALIBRATED, HELP, NO_PLACE, NO_PROMISE, UNCALIBRATED, ended, label, why_not
 
 PERCENT = f"{100 * LEVEL:.0f}\u00a0%"
 ASK, AGAIN = "How sure is this?", "Sample again"
 INVITE = "Draws further pictures of the same input and shows where they differ."
 STOP, STOPPED = "Stop and keep", "Draws no more; the samples that are there are kept."
 NOT_KEPT = "Cancelled before there were two samples: there is nothing to compare."
-NO_PLACE = "No place stands out"
-NO_PROMISE = "That is no promise: what all samples get wrong alike cannot be seen here."
-HELP = (
-    "Each sample answers the same input with other noise; with consistency on, each is that input "
-    "seen at 10 m. "
-    "Where they differ, the picture is one guess among several; where they agree, the model is "
-    "sure of itself, which is not the same as being right: an error that all samples share does "
-    "not show."
-)
-CALIBRATED = (
-    "The widths are scaled so that the intervals held the truth as often as they say on pictures "
-    "kept aside for that. Those are aerial pictures of one city; other landscapes, seasons and "
-    "sensors may differ."
-)
-UNCALIBRATED = (
-    "The widths are not scaled to any truth: they hold the model's own next sample so often, "
-    "which says nothing about the ground."
-)
 
 
 def value(shown: Shown | None) -> dict[str, Any]:
@@ -65,36 +48,6 @@ def going(text: str, *, stopping: bool) -> dict[str, Any]:
     """
     button = {"can": not stopping, "ask": STOP, "why": STOPPED, "going": True}
     return {"text": text, "sampled": None, **button}
-
-
-def why_not(result: SuperResolution) -> str:
-    """Say why further samples of a result would all be the same, or ""."""
-    if result.settings.draws:
-        return ""
-    return (
-        f"Nothing is drawn at random with base {result.settings.base}, these settings and no "
-        "refinement: all samples would be the same."
-    )
-
-
-def ended(found: Uncertainty) -> str:
-    """Say in one sentence why there are no more samples."""
-    if found.ended == "settled":
-        return (
-            f"Settled after {found.samples} of {found.asked} samples: a further one changed the "
-            f"map by {100 * found.change:.1f}\u00a0%."
-        )
-    if found.ended == "cancelled":
-        return f"Cancelled: kept {found.samples} of {found.asked} samples."
-    return f"{found.samples} of {found.asked} samples drawn."
-
-
-def label(found: Uncertainty) -> tuple[str, str]:
-    """Name the calibration, and say in one sentence what it rests on."""
-    if found.calibration is not None:
-        return f"calibrated for {found.calibration.name}", found.calibration.data
-    reason = found.uncalibrated
-    return "uncalibrated", f"{reason[:1].upper()}{reason[1:]}." if reason else ""
 
 
 def places(found: Uncertainty) -> str:

@@ -14,6 +14,7 @@ from ldsr.web.resolve import facts, trust
 from ldsr.web.resolve.links import share_query
 from ldsr.web.resolve.time_views import times_value
 from ldsr.web.session import Job
+from ldsr.words import warning
 
 PARTS = {
     "regress": "Base: first estimate",
@@ -106,7 +107,7 @@ def viewer_value(
             for name in shown.overlays
             if name == "scl" or not input_only
         },
-        "warning": facts.warning(shown.patch),
+        "warning": warning(shown.patch),
         "map": {"url": None, "why": NO_RESULT if shown.patch.crs else NO_PLACE},
         "chips": facts.input_chips(shown.patch),
         "times": None,
@@ -290,8 +291,9 @@ def _links(key: str, shown: Shown, page_id: str | None) -> dict[str, Any]:
     files = {name: f"{stem}_{name}.tif" for name in shown.files}
     if shown.has_map:
         files["map"] = f"{stem}_map.html?download=1"
-    sheet = f"{stem}_run.json" + (f"?page={page_id}" if page_id else "")
-    return files | {"json": sheet, "png": pngs}
+    page = f"?page={page_id}" if page_id else ""
+    files["report"] = f"ldsr/r/{key}/report/{shown.report_name}{page}"
+    return files | {"json": f"{stem}_run.json{page}", "png": pngs}
 
 
 def _stem(key: str, shown: Shown) -> str:
