@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 
@@ -41,16 +42,20 @@ def build_app(
     from ldsr.web.hosting.health import health_routes
     from ldsr.web.hosting.login import Login
     from ldsr.web.hosting.upload_limit import UploadLimit
+    from ldsr.web.hosting.visitors import Visits, asking
     from ldsr.web.maps.picker import map_routes
     from ldsr.web.remote.endpoints import connect_remote
+    from ldsr.web.report import report_routes
     from ldsr.web.resolve.parts import header
     from ldsr.web.resolve.tab import build_resolve
     from ldsr.web.scenes.card import scene_routes
+    from ldsr.web.story import story_routes
     from ldsr.web.studio import Studio
     from ldsr.web.study.tab import build_study, study_routes
     from ldsr.weights import WEIGHTS
 
     studio = studio or Studio(pipeline)
+    studio.asking = asking
     desk = Desk(studio, saved_runs())
     options, ancestors = theme.launch_options(), frame_ancestors()
     licence = WEIGHTS[pipeline.name].licence if pipeline.name in WEIGHTS else "unknown"
@@ -58,27 +63,29 @@ def build_app(
         connect_remote(desk, page)  # first: its names are the documented ones
         header(pipeline.name, pipeline.device)
         with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Super-resolve"):
+            with gr.Tab("Super-resolve", elem_id="tab-resolve"):
                 widgets = build_resolve(studio, page)
-            with gr.Tab("Compare"):
+            with gr.Tab("Compare", elem_id="tab-compare"):
                 compare = build_compare()
-            with gr.Tab("Evaluate"):
+            with gr.Tab("Evaluate", elem_id="tab-evaluate"):
                 judged = build_evaluate(desk, widgets.state, page)
-            with gr.Tab("Study"):
+            with gr.Tab("Study", elem_id="tab-study"):
                 build_study(studio)
-            with gr.Tab("About"):
+            with gr.Tab("About", elem_id="tab-about"):
                 build_about(pipeline.name, pipeline.sha256, licence)
         connect_compare(studio, compare, widgets.state, judged)
     page.queue(default_concurrency_limit=None)
     studio.open_first()
     ours = [*routes(studio), *map_routes(), *compare_routes(studio)]
     ours += [*evaluate_routes(studio), *study_routes(studio), *scene_routes(studio)]
+    ours += report_routes(studio)
     guards = [
         Middleware(Headers, ancestors=ancestors, head=options["head"]),
         Middleware(Login, metrics_open=metrics_open),
         Middleware(UploadLimit, most=theme.MAX_UPLOAD),
+        Middleware(Visits, store=studio.store),
     ]
-    served = {"routes": [*ours, *health_routes(studio)], "middleware": guards}
+    served = {"routes": [*ours, *story_routes(), *health_routes(studio)], "middleware": guards}
     return page, options | {"app_kwargs": served}
 
 
@@ -97,14 +104,20 @@ def main(arguments: list[str] | None = None) -> int:
         return _sorry(f"{host}:{port} cannot be used (is it in use?); choose another --port")
     from ldsr.errors import LdsrError
     from ldsr.machine import machine_choices
+    from ldsr.manifest import home
     from ldsr.web.hosting import logs, serving
+    from ldsr.web.hosting.limits import read_limits
     from ldsr.web.studio import Studio
 
+    # before Gradio: what visitors send lies in a folder of ours, which is cleared
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(home().resolve() / "uploads"))
     try:
         seconds = serving.patience()
+        limits = read_limits()
         model, begin = open_model(options.weights, **machine_choices(options))
         logs.set_up(options.log)
-        studio = Studio(model)
+        studio = Studio(model, limits)
+        studio.uploads = Path(os.environ["GRADIO_TEMP_DIR"])
         page, launch = build_app(model, studio=studio, metrics_open=options.metrics_open)
     except LdsrError as error:
         return _sorry(str(error))

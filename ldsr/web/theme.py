@@ -1,5 +1,6 @@
 """How the page looks: theme, style sheet, scripts, and the options Gradio is launched with."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,14 @@ STYLES = (
     "evaluate.css",
     "study.css",
     "scene.css",
+    "about.css",
+    "help.css",
 )
 """Our style sheets, joined in this order."""
 MAX_UPLOAD = 200 * 2**20
 """Bytes of the files of one upload."""
+MAX_SESSIONS = 1000
+"""Visitors that Gradio remembers, 150 kB each; the least recently seen are forgotten."""
 SANS = [
     "system-ui",
     "-apple-system",
@@ -39,6 +44,14 @@ MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono
 def asset(name: str) -> str:
     """Read one of our own .js, .css or .html files."""
     return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def script_json(value: Any) -> str:
+    """Write JSON that may stand inside a script element."""
+    text = json.dumps(value)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
 
 
 def theme() -> gr.themes.Base:
@@ -78,12 +91,18 @@ def theme() -> gr.themes.Base:
     )
 
 
+def _script() -> str:
+    """What every page runs as it opens."""
+    known = f"window.ldsrMaxUpload = {MAX_UPLOAD};\nwindow.ldsrHelp = {asset('help.json')};"
+    return "\n".join((known, asset("page.js"), asset("help.js")))
+
+
 def launch_options() -> dict[str, Any]:
     """What `launch` is given besides address and routes."""
     return {
         "theme": theme(),
         "css": "\n".join(asset(name) for name in STYLES),
-        "head": f"<script>window.ldsrMaxUpload = {MAX_UPLOAD};\n{asset('page.js')}</script>",
+        "head": f"<script>{_script()}</script>",
         "favicon_path": str(ASSETS / "favicon.png"),
         "footer_links": [],
         "run_history": False,
@@ -93,5 +112,6 @@ def launch_options() -> dict[str, Any]:
         "pwa": False,
         "show_error": False,  # what Gradio itself raises names paths; our errors are shown always
         "max_file_size": MAX_UPLOAD,
+        "state_session_capacity": MAX_SESSIONS,
         "quiet": True,
     }
