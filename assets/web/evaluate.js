@@ -36,8 +36,9 @@ function cell(one, column) {
 }
 
 function scoreRow(value, row) {
-  const box = make("details", "ev-row");
-  box.dataset.metric = row.name;
+  const host = make("div", "ev-row");
+  host.dataset.metric = row.name;
+  const box = make("details", "ev-opens");
   box.open = chosen.open.has(row.name);
   box.addEventListener("toggle", () => (box.open ? chosen.open.add(row.name) : chosen.open.delete(row.name)));
   const head = make("summary", "ev-line-of");
@@ -51,13 +52,14 @@ function scoreRow(value, row) {
   head.append(title);
   const cells = row.cells[chosen.reference] || row.cells[0];
   head.append(...cells.map((one, i) => cell(one, value.columns[i])));
-  if (row.reason) {
-    const why = make("span", "ev-why", row.reason);
-    if (row.weights.length) why.append(" ", weightsButton(row));
-    head.append(why);
-  }
   box.append(head, inside(value, row));
-  return box;
+  host.append(box);
+  if (row.reason) {
+    const why = make("p", "ev-why", row.reason);
+    if (row.weights.length) why.append(" ", weightsButton(row));
+    host.append(why);
+  }
+  return host;
 }
 
 function weightsButton(row) {

@@ -45,7 +45,7 @@ document.addEventListener("click", (event) => {
   const main = event.target.closest("#ev-run, #ev-bench") && document.querySelector("#ev-main");
   if (!main) return;
   const { top } = main.getBoundingClientRect();
-  if (top < -200 || top > window.innerHeight - 200) main.scrollIntoView({ behavior: "smooth" });
+  if (top < -200 || top > window.innerHeight - 200) main.scrollIntoView({ behavior: window.ldsrGlide() });
 });
 // A file that is too large is refused before it is sent, in this tab's status line.
 function refuse(event, files) {

@@ -46,6 +46,8 @@ function links(value) {
     if (href && link.dataset.link === "png") href = href[picture][view.colours];
     if (href) link.href = href;
     else link.removeAttribute("href");
+    // without an address it is no link to a browser, but a link that is off to who hears the page
+    for (const [name, off] of [["role", "link"], ["aria-disabled", "true"]]) href ? link.removeAttribute(name) : link.setAttribute(name, off);
   }
   $("[data-copy]").disabled = !value.share;
 }

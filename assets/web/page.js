@@ -28,6 +28,9 @@
     }
     apply();
   });
+  // How to scroll: at once for who wants little motion.
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)");
+  window.ldsrGlide = () => (still.matches ? "instant" : "smooth");
   // A file that is too large is refused before it is sent, in the status line like any other.
   const limit = window.ldsrMaxUpload;
   const refuse = (event, files) => {
@@ -49,7 +52,7 @@
     const output = event.target.closest("#run") && document.querySelector("#output");
     if (!output) return;
     const { top } = output.getBoundingClientRect();
-    if (top < -200 || top > window.innerHeight - 200) output.scrollIntoView({ behavior: "smooth" });
+    if (top < -200 || top > window.innerHeight - 200) output.scrollIntoView({ behavior: window.ldsrGlide() });
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;

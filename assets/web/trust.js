@@ -142,7 +142,7 @@ function lookAt(at) {
     place();
   }
   const { top: above, bottom: below } = frame.getBoundingClientRect();
-  if (below < 120 || above > window.innerHeight - 120) frame.scrollIntoView({ block: "center", behavior: "smooth" });
+  if (below < 120 || above > window.innerHeight - 120) frame.scrollIntoView({ block: "center", behavior: window.ldsrGlide() });
 }
 
 function trusts() {

@@ -22,6 +22,7 @@ import app  # noqa: E402
 from ldsr.data import samples  # noqa: E402
 from ldsr.steps import Step  # noqa: E402
 from ldsr.web import studio  # noqa: E402
+from ldsr.web.hosting import logs  # noqa: E402
 from ldsr.web.scenes.jobs import SceneJobs  # noqa: E402
 from ldsr.web.scenes.run import scene_command  # noqa: E402
 from tests.fakes import FakePipeline  # noqa: E402
@@ -79,7 +80,10 @@ def main() -> None:
     parser.add_argument("--cloudy", action="store_true")
     parser.add_argument("--auth")
     parser.add_argument("--root-path", default="")
+    parser.add_argument("--log", choices=logs.KINDS)
     options = parser.parse_args()
+    if options.log:
+        logs.set_up(options.log)
     if options.cloudy:
         real = samples.load_sample
         for module in [*sys.modules.values()]:

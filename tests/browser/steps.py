@@ -2,6 +2,18 @@
 
 from pathlib import Path
 
+BEYOND = """width => {
+  const holds = box => box !== document.body && !box.matches('html, gradio-app, .gradio-container')
+    && getComputedStyle(box).overflowX !== 'visible'
+    && box.getBoundingClientRect().right <= width + 1
+  const held = box => { for (let at = box.parentElement; at; at = at.parentElement)
+    if (holds(at)) return true
+    return false }
+  return [...document.body.querySelectorAll('*')]
+    .filter(box => box.checkVisibility({visibilityProperty: true, contentVisibilityAuto: true}))
+    .filter(box => box.getBoundingClientRect().right > width + 1 && !held(box))
+    .map(box => `${box.tagName.toLowerCase()}.${box.getAttribute('class') || box.id}`) }"""
+"""Parts of the page that end beyond the right edge of the window, and would be cut off."""
 RESULT = ".viewer[data-mode=result] [data-at=right] img.is-there[src*='ldsr/r/']"
 
 
@@ -56,6 +68,17 @@ def shown(page) -> str:
 def at(page, pane: str) -> str:
     """Where a picture is: "left", "right", "alone" or "off"."""
     return page.get_attribute(f"[data-pane={pane}]", "data-at")
+
+
+def beyond(page, *, width: int = 390) -> list[str]:
+    """What is wider than the window: the page itself, or parts that are not in a box that scrolls.
+
+    Args:
+        page: the page, on a phone.
+        width: of the phone, in pixels.
+    """
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    return [f"the page: {wide} px"] * (wide > width) + page.evaluate(BEYOND, width)
 
 
 def choose(page, group: str, value: str) -> None:

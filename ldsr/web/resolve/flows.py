@@ -21,17 +21,25 @@ from ldsr.web.ledger import fault
 from ldsr.web.pictures import Shown
 from ldsr.web.resolve import trust
 from ldsr.web.resolve.views import busy_value, job_status, sampling_value, status, viewer_value
+from ldsr.web.said import public
 from ldsr.web.scenes.offer import Offer, offer_upload
 from ldsr.web.session import Job
 from ldsr.web.studio import Studio
+from ldsr.words import ended
 
 _log = logging.getLogger(__name__)
 
 POLL = 0.2
 """Seconds between two looks at a running job."""
+AGAIN = {"waiting": 2.0, "running": 0.5}
+"""Seconds after which a page is told again what is not new: a word to each of twenty in line, five
+times a second, would leave the run itself little time."""
 NO_RESULT = "There is no refined result to measure; press Super-resolve first."
 NO_PICTURE = "There is no result to sample; press Super-resolve first."
-NO_INPUT = "There is no input any more; choose a sample or upload a patch."
+NO_INPUT = (
+    "There is no input any more: what was here was not used for long and is deleted; choose a "
+    "sample, or upload the patch again."
+)
 QUESTIONS = {
     "scale": "How do its numbers become reflectance?",
     "bands": "Which bands does it hold, in this order?",
@@ -74,6 +82,22 @@ def put(studio: Studio, key: str, shown: Shown, before: str | None) -> dict[str,
     return {"shown": key, "page": page[0], "viewer": viewer}
 
 
+class Pace:
+    """Says when a page is told how a run goes: what is new at once, all else now and then."""
+
+    def __init__(self) -> None:
+        self._told: Any = None
+        self._due = 0.0
+
+    def now(self, job: Job, news: Any) -> bool:
+        """Whether it is time, for something that is compared with what was told last."""
+        at = time.monotonic()
+        if news == self._told and at < self._due:
+            return False
+        self._told, self._due = news, at + AGAIN.get(job.state, POLL)
+        return True
+
+
 def _busy() -> list[Any]:
     """Give Run and Cancel while something runs."""
     return [gr.update(interactive=False), gr.update(interactive=True)]
@@ -114,12 +138,13 @@ def read_upload(studio: Studio, state: dict[str, Any], pending: dict[str, Any]) 
     if not paths:
         return refused(state, "No file arrived; please choose one.")
     name = Path(paths[0]).name
+    studio.keep_files(paths)
     try:
         patch = read_patch(paths[0] if len(paths) == 1 else paths, **answers)
     except AmbiguousPatchError as error:
         return asked(state, pending | {"question": error.question}, error)
     except LdsrError as error:
-        return _too_large(studio, state, pending) or refused(state, str(error))
+        return _too_large(studio, state, pending) or refused(state, public(error))
     except Exception:
         sentence = f"{name} could not be read; please try another file."
         return refused(state, fault(_log, "an upload could not be read", sentence))
@@ -149,7 +174,7 @@ def asked(state: dict[str, Any], pending: dict[str, Any], error: AmbiguousPatchE
     waiting = state | {"pending": pending, "offer": None}
     label = QUESTIONS.get(error.question, "Please choose")
     radio = gr.Radio(list(error.choices), value=None, label=label)
-    shot = screen(waiting, status("ask", str(error)))
+    shot = screen(waiting, status("ask", public(error)))
     return [*shot, {"key": state["sample"]}, None, gr.update(visible=True), radio]
 
 
@@ -165,7 +190,7 @@ async def resolve(
     try:
         key, job = studio.start(visitor, shown.patch, settings)
     except LdsrError as error:
-        yield screen(state, status("error", str(error)))
+        yield screen(state, status("error", public(error)))
         return
     try:
         async for shot in follow(state, shown, key, job):
@@ -205,12 +230,14 @@ async def sample(
         settings = dataclasses.replace(shown.result.settings, samples=wanted[0], settle=wanted[1])
         key, job = studio.start(visitor, shown.patch, settings, sample=shown)
     except LdsrError as error:
-        yield screen(state, status("error", str(error)))
+        yield screen(state, status("error", public(error)))
         return
+    pace = Pace()
     try:
         while not job.ended and studio.turn(visitor) == turn:
             line = job_status(job, time.monotonic())
-            yield [state, sampling_value(state["viewer"], key, job, line), line, *_busy()]
+            if pace.now(job, line["text"]):
+                yield [state, sampling_value(state["viewer"], key, job, line), line, *_busy()]
             await asyncio.sleep(POLL)
         shot = await asyncio.to_thread(_sampled, studio, state, shown, job)  # draws pictures
         if studio.turn(visitor) == turn:
@@ -229,7 +256,7 @@ def _sampled(studio: Studio, state: dict[str, Any], shown: Shown, job: Job) -> l
     key = studio.keep(again)
     done = state | put(studio, key, again, state["page"])
     seconds = time.monotonic() - job.started
-    return screen(done, status("done", trust.ended(job.result.uncertainty), clock=seconds))
+    return screen(done, status("done", ended(job.result.uncertainty), clock=seconds))
 
 
 async def measure(studio: Studio, state: dict[str, Any], visitor: str) -> AsyncIterator[list[Any]]:
@@ -243,13 +270,15 @@ async def measure(studio: Studio, state: dict[str, Any], visitor: str) -> AsyncI
     try:
         key, job = studio.start(visitor, shown.patch, settings, measure=shown)
     except LdsrError as error:
-        yield screen(state, status("error", str(error)))
+        yield screen(state, status("error", public(error)))
         return
+    pace = Pace()
     try:
         while not job.ended and studio.turn(visitor) == turn:
             line = job_status(job, time.monotonic(), measuring=True)
             viewer = state["viewer"] | {"sensitivity": {"can": False, "text": "Measuring …"}}
-            yield [state, viewer, line, *_busy()]
+            if pace.now(job, line["text"]):
+                yield [state, viewer, line, *_busy()]
             await asyncio.sleep(POLL)
         if studio.turn(visitor) == turn:
             yield _measured(studio, state, shown, job)
@@ -274,10 +303,12 @@ async def follow(
     state: dict[str, Any], shown: Shown, key: str, job: Job
 ) -> AsyncIterator[list[Any]]:
     """Watch a run until it has ended; the state keeps the last finished picture."""
-    base = viewer_value(state["shown"], shown, input_only=True)
+    base, pace = viewer_value(state["shown"], shown, input_only=True), Pace()
     while True:
         line = job_status(job, time.monotonic())
-        yield [state, busy_value(base, key, job), line, *_busy()]
+        shot = [state, busy_value(base, key, job), line, *_busy()]
+        if pace.now(job, [shot[1], line["text"]]):
+            yield shot
         await asyncio.sleep(POLL)
         if job.ended:
             return

@@ -21,12 +21,12 @@ from ldsr.web.studio import Studio
 def build_inputs(studio: Studio) -> dict[str, Any]:
     """Lay out the three tabs and the question that an input may raise."""
     with gr.Tabs(elem_id="inputs", selected="samples"):
-        with gr.Tab("Samples", id="samples"):
+        with gr.Tab("Samples", id="samples", elem_id="tab-samples"):
             samples = parts.gallery(list_samples(), studio.first_sample)
             references = parts.references(list_references())
-        with gr.Tab("Map", id="map"):
+        with gr.Tab("Map", id="map", elem_id="tab-map"):
             chart = map_picker(picker_value())
-        with gr.Tab("Upload", id="upload"):
+        with gr.Tab("Upload", id="upload", elem_id="tab-upload"):
             upload = gr.File(
                 file_count="multiple",
                 label="Upload a patch",
@@ -78,6 +78,7 @@ def connect_inputs(studio: Studio, widgets: Widgets, page: gr.Blocks) -> None:
 def _connect_sample(studio: Studio, widgets: Widgets) -> Any:
     def pick(value: dict[str, Any], state: dict[str, Any], request: gr.Request) -> list[Any]:
         studio.take_turn(request.session_hash)
+        studio.hush(request.session_hash)
         key = parts.same_value(value, "key")
         try:
             return took(studio, load_sample(key), key, before=state["page"])
@@ -91,6 +92,7 @@ def _connect_sample(studio: Studio, widgets: Widgets) -> Any:
 def _connect_upload(studio: Studio, widgets: Widgets) -> Any:
     def take(files: Sequence[str] | None, state: dict[str, Any], request: gr.Request) -> list[Any]:
         studio.take_turn(request.session_hash)
+        studio.hush(request.session_hash)
         return read_upload(studio, state, {"paths": list(files or []), "answers": {}})
 
     return widgets.upload.upload(take, [widgets.upload, widgets.state], widgets.input, **QUIET)
@@ -109,6 +111,7 @@ async def answer_question(
             yield shot
     else:
         studio.take_turn(visitor)
+        await asyncio.to_thread(studio.hush, visitor)
         answers = pending["answers"] | {pending["question"]: value}
         upload = {"paths": pending["paths"], "answers": answers}
         yield await asyncio.to_thread(read_upload, studio, state, upload)

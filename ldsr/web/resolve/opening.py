@@ -16,6 +16,7 @@ from ldsr.web.pictures import Shown
 from ldsr.web.resolve import flows, knobs
 from ldsr.web.resolve.links import asks_for_refinement, from_query, scene_of
 from ldsr.web.resolve.views import status
+from ldsr.web.said import public
 from ldsr.web.studio import Studio
 
 
@@ -64,7 +65,7 @@ def wish(studio: Studio, query: dict[str, str]) -> tuple[str, Settings, str | No
         scene_of(query)
         _check_weights(studio, settings, asks_for_refinement(query))
     except LdsrError as error:
-        return f"The link could not be used: {error}", studio.preset(), studio.first_sample
+        return f"The link could not be used: {public(error)}", studio.preset(), studio.first_sample
     settings = dataclasses.replace(settings, refine=settings.refine and studio.can_refine)
     if sample is not None and sample not in known:
         return f"The link names a sample that is not here: {sample}.", settings, studio.first_sample

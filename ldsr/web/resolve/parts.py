@@ -126,7 +126,7 @@ def same_value(value: dict[str, Any] | None, key: str) -> Any:
 def _card(sample: Sample) -> str:
     key, title, short = (
         _text(sample.key),
-        _text(sample.name),
+        _text(f"{sample.name}. {sample.description}"),
         _text(sample.name.partition(",")[0].partition(" (")[0]),
     )
     return (

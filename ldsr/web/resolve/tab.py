@@ -54,7 +54,8 @@ def _controls(studio: Studio) -> dict[str, Any]:
     inputs = build_inputs(studio)
     main = parts.panel(knobs.main_panel(studio.bases, studio.can_refine), main_values, "main-knobs")
     with gr.Row(elem_id="actions"):
-        run = gr.Button("Super-resolve", variant="primary", elem_id="run", scale=3, min_width=140)
+        look = {"elem_id": "run", "variant": "primary", "scale": 3, "min_width": 140}
+        run = gr.Button("Super-resolve", **look, interactive=False)  # until the page has its input
         cancel = gr.Button("Cancel", elem_id="cancel", scale=1, min_width=80, interactive=False)
     return inputs | {
         "main": main,

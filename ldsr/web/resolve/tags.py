@@ -11,6 +11,7 @@ from ldsr.errors import LdsrError
 from ldsr.semantics.vocabulary import VOCABULARY, format_tags, parse_tags
 from ldsr.settings import PRESETS, SEMANTICS, Settings
 from ldsr.web.resolve import knobs
+from ldsr.web.said import public
 from ldsr.web.studio import Studio
 
 EDITED = "edited"
@@ -80,7 +81,7 @@ def find(studio: Studio, patch: Patch, semantics: str) -> dict[str, Any]:
         tags, _ = studio.find_tags(patch, semantics)
     except LdsrError as error:
         text = semantics if source == EDITED else None
-        return tags_value(source, None, note=str(error), wrong=True, text=text)
+        return tags_value(source, None, note=public(error), wrong=True, text=text)
     return tags_value(source, tags, own=own)
 
 
