@@ -2,8 +2,12 @@
 
 import contextlib
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+LEFT_BEHIND = 3600.0
+"""Seconds after which nobody is writing a file any more."""
 
 
 @contextlib.contextmanager
@@ -28,3 +32,11 @@ def appearing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def clear_parts(folder: Path) -> None:
+    """Delete what killed processes left half-written in a folder, an hour or more ago."""
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):  # somebody else is quicker
+            if time.time() - part.stat().st_mtime > LEFT_BEHIND:
+                part.unlink()

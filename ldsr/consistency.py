@@ -75,6 +75,7 @@ def back_project(
     tol: float = 1e-4,
     max_iterations: int = 100,
     rounds: int | None = None,
+    look_up: Callable[[], None] | None = None,
 ) -> BackProjection:
     """Change a picture as little as possible so that D x equals the input.
 
@@ -96,6 +97,7 @@ def back_project(
         max_iterations: at most so many steps.
         rounds: exactly so many steps of a solver that knows nothing of the whole picture, so that
             a window of a picture gets what the picture gets there; `tol` says nothing then.
+        look_up: called at each step; what it raises ends the work.
 
     Returns:
         The picture, its residual before and after, the steps made.
@@ -110,6 +112,8 @@ def back_project(
     overlap = _overlap(see, spread)
 
     def see_spread(z: Tensor) -> Tensor:
+        if look_up is not None:
+            look_up()
         if freedom is None:
             return mask * _filter(z, overlap)
         return mask * _decimate(freedom * _spread(z, spread), see)
@@ -137,6 +141,7 @@ def back_project_bounded(
     valid: Tensor | None = None,
     tol: float = 1e-4,
     rounds: int | None = None,
+    look_up: Callable[[], None] | None = None,
 ) -> BackProjection:
     """Make a picture consistent that may leave its base only so far as each pixel is free to.
 
@@ -150,12 +155,12 @@ def back_project_bounded(
         base: [B, C, 4H, 4W], consistent with the input to less than `tol`.
         lr: [B, C, H, W], the input.
         freedom: [B, 1, 4H, 4W], 0..1.
-        operator: as for `back_project`; so are `valid`, `tol` and `rounds`.
+        operator: as for `back_project`; so are `valid`, `tol`, `rounds` and `look_up`.
 
     Returns:
         The picture; `before` is the residual of what was generated.
     """
-    how = {"operator": operator, "valid": valid, "tol": tol, "rounds": rounds}
+    how = {"operator": operator, "valid": valid, "tol": tol, "rounds": rounds, "look_up": look_up}
     free = back_project(generated, lr, **how)
     mixed = base + freedom * (free.x - base)
     done = back_project(mixed, lr, freedom=freedom, **how)

@@ -8,9 +8,18 @@ from torch import nn
 
 from ldsr.compiling import Compiler, make_compiler
 from ldsr.data.patch import Patch
-from ldsr.device import choose_device, choose_half, keep_half, without_gradients
+from ldsr.device import (
+    choose_device,
+    choose_half,
+    gpu_memory,
+    half_where_fast,
+    keep_half,
+    without_gradients,
+)
 from ldsr.errors import PatchError, WeightsError
 from ldsr.loading import Loaded, Part, Parts, load_weights
+from ldsr.memory import check_fits
+from ldsr.pulse import Pulse
 from ldsr.result import SCALE, PromptSensitivity, SuperResolution
 from ldsr.run import Run
 from ldsr.semantics import sources
@@ -52,6 +61,7 @@ class Pipeline:
         self.half = half
         self.compiled = compiler is not None
         self.compiler = compiler or Compiler(backend=None)
+        self.pulse = Pulse()
         self.temperature = loaded.temperature
         self.loaded = loaded
         self._place = device
@@ -113,7 +123,7 @@ class Pipeline:
         Args:
             patch: the input.
             settings: defaults to `Settings()`.
-            on_step: called as the run goes on; what it raises ends the run.
+            on_step: called as the run goes on; what it raises ends the run (`ldsr.steps.OnStep`).
             within: of the larger picture, where the patch is a window of one: its noise and tags.
 
         Returns:
@@ -232,6 +242,24 @@ class Pipeline:
             refinement=float(invented[valid].mean()),
         )
 
+    def check_memory(
+        self, size: tuple[int, int], settings: Settings, *, kind: str = "picture"
+    ) -> None:
+        """See whether memory lasts for a run: the machine's, or the GPU's; computes nothing.
+
+        Args:
+            size: rows and columns of the input.
+            settings: of the run.
+            kind: as in `ldsr.memory.needed_bytes`.
+
+        Raises:
+            PatchError: it does not; says which size would fit.
+        """
+        published = self.loaded.model.regression is None
+        half = half_where_fast(self._place, wanted=self.half is not False)
+        free = gpu_memory(self._place) if self._place.type == "cuda" else None
+        check_fits(size, settings, free=free, kind=kind, half=half, published=published)
+
     def part(self, role: str, wish: str) -> Part:
         """Give a network that works beside the model, or say what it would have been for."""
         if role not in self._parts:
@@ -252,3 +280,5 @@ class Pipeline:
         if self.half:
             keep_half(network)
         self.compiler.prepare(network)
+        if not self.compiled:  # a compiled network has no layers to look up at
+            self.pulse.attach(network)

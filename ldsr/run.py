@@ -64,7 +64,9 @@ class Run:
         self.equipment = equipment
         self.within = within
         self.patch = patch
-        self.report = on_step or (lambda step: None)
+        teller = equipment.pulse.follow(on_step)
+        self.report: OnStep = teller
+        self._look_up = teller.look_up
         self.clock = Clock()
         self.lr = to_tensor(patch, equipment.device)
         self.valid = torch.from_numpy(patch.valid)[None, None].to(equipment.device)
@@ -291,7 +293,8 @@ class Run:
             known = self._prepare("mini", mini).expand(len(base))
         refiner = self._use("refiner", "a second stage").network
         scale = self.settings.control_scale
-        anchor = stages.anchor(refiner, mini, base, control_scale=scale, prepared=known)
+        how = {"control_scale": scale, "prepared": known, "look_up": self._look_up}
+        anchor = stages.anchor(refiner, mini, base, **how)
         if self._fixed is None:
             return anchor
         self._anchor = anchor
@@ -317,7 +320,8 @@ class Run:
 
     def _operator(self) -> dict:
         rounds = ROUNDS if self.within else None
-        return {"operator": self.settings.consistency, "valid": self.valid, "rounds": rounds}
+        how = {"operator": self.settings.consistency, "valid": self.valid, "rounds": rounds}
+        return how | {"look_up": self._look_up}
 
     def _note(self, stage: str, counts: tuple[int, int], before: float, after: float) -> None:
         if self.samples.start > 0:

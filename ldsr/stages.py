@@ -4,7 +4,7 @@ Knows a model and a schedule; knows neither files nor pictures' places.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ldsr.blocks import in_blocks
 from ldsr.consistency import SCALE, degrade
-from ldsr.device import return_memory
+from ldsr.machine import return_memory
 from ldsr.models.latent_sr import LatentSR, Prepared
 from ldsr.models.refiner import Reference, Refiner
 from ldsr.sampling.cache import FirstBlockCache
@@ -131,19 +131,21 @@ def anchor(
     *,
     control_scale: float,
     prepared: Prepared | None = None,
+    look_up: Callable[[], None] = lambda: None,
 ) -> Anchor:
     """Look at a base of any stage 1, reflectance [B, 4, 4H, 4W], with the eyes of stage 2.
 
     Guide and condition are those of the base as seen at 10 m: all structure comes from the base.
-    Whoever knows them already hands them in (`prepared`).
+    Whoever knows them already hands them in (`prepared`). For `look_up` see `structure_of`.
     """
     prepared = prepared or prepare(model, degrade(base))
     z_ref = encode(model, base, prepared)
     reference = refiner.refer(z_ref, prepared, control_scale=control_scale)
-    return Anchor(base, decode(model, z_ref, prepared), reference, structure_of(base))
+    decoded = decode(model, z_ref, prepared)
+    return Anchor(base, decoded, reference, structure_of(base, look_up))
 
 
-def structure_of(base: Tensor) -> Tensor:
+def structure_of(base: Tensor, look_up: Callable[[], None] = lambda: None) -> Tensor:
     """Where a base shows structure: 0 in smooth places (bare fields, meadows), else 1.
 
     The local contrast is the standard deviation over NEAR x NEAR pixels in units of the mean
@@ -151,6 +153,7 @@ def structure_of(base: Tensor) -> Tensor:
 
     Args:
         base: reflectance [B, C, 4H, 4W].
+        look_up: called before each band; what it raises ends the work.
 
     Returns:
         [B, 1, H, W].
@@ -159,9 +162,13 @@ def structure_of(base: Tensor) -> Tensor:
     def local_mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, NEAR, stride=1, padding=NEAR // 2, count_include_pad=False)
 
-    mean = local_mean(base)
-    spread = (local_mean(base.square()) - mean.square()).clamp(min=0).sqrt()
-    contrast = (spread / (mean.clamp(min=0) + 0.02)).mean(1, keepdim=True)
+    def contrast_of(band: Tensor) -> Tensor:
+        look_up()
+        mean = local_mean(band)
+        spread = (local_mean(band.square()) - mean.square()).clamp(min=0).sqrt()
+        return spread / (mean.clamp(min=0) + 0.02)
+
+    contrast = torch.cat([contrast_of(band) for band in base.split(1, 1)], 1).mean(1, keepdim=True)
     return ((F.avg_pool2d(contrast, SCALE) - SMOOTH) / (ROUGH - SMOOTH)).clamp(0, 1)
 
 

@@ -28,6 +28,8 @@ class Step:
 
 
 OnStep = Callable[[Step], None]
+"""Is told each step once. Where it has a method `look_up`, that is called now and then within long
+steps; what either raises ends the run."""
 
 
 class Enough(Exception):

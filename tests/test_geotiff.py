@@ -9,7 +9,7 @@ import rasterio
 from rasterio.transform import Affine
 from rio_cogeo.cogeo import cog_validate
 
-from ldsr.data.geotiff import write_geotiff, write_patch
+from ldsr.data.geotiff import encode_geotiff, write_geotiff, write_patch
 from ldsr.data.patch import Patch
 from ldsr.data.reader import read_patch
 from ldsr.errors import LdsrError
@@ -85,6 +85,16 @@ def test_file_is_a_cloud_optimised_geotiff(lr: Patch, tmp_path) -> None:
         assert dataset.block_shapes == [(256, 256)] * 4
         assert dataset.overviews(1) == [2, 4]
     assert cog_validate(path, strict=True, quiet=True)[0]
+
+
+def test_bytes_are_those_of_the_file_and_leave_nothing_behind(lr: Patch, tmp_path, monkeypatch):
+    result = make_result(lr)
+    written = write_geotiff(result, tmp_path / "sr.tif").read_bytes()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    assert encode_geotiff(result) == written
+    assert {path.name for path in tmp_path.iterdir()} == {"lr.tif", "sr.tif"}
+    with pytest.raises(LdsrError, match="expected one of"):
+        encode_geotiff(result, picture="lr")
 
 
 def test_tags_say_how_it_was_made(lr: Patch, tmp_path) -> None:

@@ -74,6 +74,29 @@ def write_geotiff(result: Result, path: str | os.PathLike[str], *, picture: str 
         LdsrError: another picture, "detail" of a result without a second stage, "uncertainty" of
             one without samples, or a place that cannot be written.
     """
+    patch, bands, tags = _contents(result, picture)
+    return _write_complete(patch, bands, path, tags=tags)
+
+
+def encode_geotiff(result: Result, *, picture: str = "sr") -> bytes:
+    """Give the bytes of the file that `write_geotiff` writes; nothing is left on a disk.
+
+    Raises:
+        LdsrError: as there, but for the place; or no memory for it.
+    """
+    patch, bands, tags = _contents(result, picture)
+    try:
+        with quiet_gdal(), MemoryFile() as target:
+            _write_cog(patch, bands, target.name, {"software": SOFTWARE, **tags})
+            return target.read()
+    except GDAL_ERRORS as error:
+        raise PatchError(
+            f"The GeoTIFF cannot be made ({type(error).__name__}); try a smaller picture."
+        ) from error
+
+
+def _contents(result: Result, picture: str) -> tuple[Patch, dict[str, np.ndarray], dict[str, str]]:
+    """What goes into a file: its ground, its bands by name, its tags."""
     if picture not in PICTURES:
         expected = ", ".join(PICTURES)
         raise LdsrError(f"The picture to write is {picture!r}, expected one of {expected}.")
@@ -93,11 +116,11 @@ def write_geotiff(result: Result, path: str | os.PathLike[str], *, picture: str 
         "run_sheet": json.dumps(sheet, sort_keys=True),
     }
     if picture == "detail":
-        bands = {"generated detail, 0 (base) .. 1": result.detail}
-        return _write_complete(result.sr, bands, path, tags=tags)
+        return result.sr, {"generated detail, 0 (base) .. 1": result.detail}, tags
     if picture == "uncertainty":
-        return _write_complete(result.sr, _layers(result.uncertainty), path, tags=tags)
-    return write_patch(result.sr if picture == "sr" else result.base, path, tags=tags)
+        return result.sr, _layers(result.uncertainty), tags
+    patch = result.sr if picture == "sr" else result.base
+    return patch, _named(patch), tags
 
 
 def _layers(found: Uncertainty) -> dict[str, np.ndarray]:
@@ -132,8 +155,12 @@ def write_patch(
     Raises:
         LdsrError: the place cannot be written.
     """
-    bands = {f"{band} ({SENTINEL2[band]})": patch.reflectance[i] for i, band in enumerate(BANDS)}
-    return _write_complete(patch, bands, path, tags=tags)
+    return _write_complete(patch, _named(patch), path, tags=tags)
+
+
+def _named(patch: Patch) -> dict[str, np.ndarray]:
+    """The bands of a patch by the names that they have in a file."""
+    return {f"{band} ({SENTINEL2[band]})": patch.reflectance[i] for i, band in enumerate(BANDS)}
 
 
 def _write_complete(
@@ -148,7 +175,7 @@ def _write_complete(
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with quiet_gdal():
-            _write_cog(patch, bands, unfinished, {"software": SOFTWARE, **(tags or {})})
+            _write_cog(patch, bands, str(unfinished), {"software": SOFTWARE, **(tags or {})})
         unfinished.replace(target)
     except GDAL_ERRORS as error:
         raise PatchError(
@@ -161,7 +188,7 @@ def _write_complete(
 
 
 def _write_cog(
-    patch: Patch, bands: Mapping[str, np.ndarray], path: Path, tags: Mapping[str, str]
+    patch: Patch, bands: Mapping[str, np.ndarray], path: str, tags: Mapping[str, str]
 ) -> None:
     height, width = patch.size
     profile = {"driver": "GTiff", "dtype": "float32", "count": len(bands), "nodata": np.nan}
@@ -177,7 +204,7 @@ def _write_cog(
         with rasterio.open(memory.name) as dataset:
             raster_copy(
                 dataset,
-                str(path),
+                path,
                 driver="COG",
                 compress="deflate",
                 predictor="yes",

@@ -207,15 +207,15 @@ class Job:
         ended_by: Exception | None = None
         try:
             while not self._line.wait(self._ticket, 0.2):
-                self._check()
+                self.look_up()
                 self._ledger.admit()
-            self._check()
+            self.look_up()
             self._ledger.admit()
             self._admit()
             self.started = self.sampled = time.monotonic()
             self.state = "running"
             self._ledger.begin(self)
-            self.result = self._pipeline(self.patch, self.settings, self._on_step)
+            self.result = self._pipeline(self.patch, self.settings, _Watch(self))
             self.worked = time.monotonic() - self.started
             self.state = "done"
         except Cancelled:
@@ -233,7 +233,8 @@ class Job:
             self._line.leave(self._ticket)
             self._ledger.end(self, ended_by)
 
-    def _check(self) -> None:
+    def look_up(self) -> None:
+        """See whether the run is to end; raises what ends it."""
         late = self.running_for > self._limits.run_seconds
         if self.sampling and (late or self.cancelling):
             raise Enough
@@ -242,11 +243,12 @@ class Job:
         if late:
             raise LdsrError(TOO_LONG.format(minutes=self._limits.run_seconds / 60))
 
-    def _on_step(self, step: Any) -> None:
+    def on_step(self, step: Any) -> None:
+        """Take note of a step; raises what ends the run."""
         self.step = step
         if self.sampling:
             self._see_sample(step)
-        self._check()
+        self.look_up()
         if not self.sampling:
             self._show(step)
 
@@ -268,7 +270,17 @@ class Job:
         self._preview_due = time.monotonic() + max(
             PREVIEW_EVERY, cost * (1.0 / PREVIEW_SHARE - 1.0)
         )
-        self._check()
+        self.look_up()
+
+
+class _Watch:
+    """What a pipeline tells of a job's run, and asks within long steps (`ldsr.steps.OnStep`)."""
+
+    def __init__(self, job: Job) -> None:
+        self._job, self.look_up = job, job.look_up
+
+    def __call__(self, step: Any) -> None:
+        self._job.on_step(step)
 
 
 def _runs(count: int) -> str:
