@@ -1,8 +1,14 @@
 """Fixtures: a tiny model with random weights, and a small patch with structure."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
+
+# before torch: where two processes test, each takes its share of the processor
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
 
 import numpy as np
 import pytest

@@ -18,7 +18,7 @@ from ldsr.semantics.vocabulary import contrast, parse_tags
 from ldsr.steps import Enough, Step
 from ldsr.web.studio import Studio
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 FOUND = "forest:0.6, water:0.4"
 """What the stand-in finds in every patch."""
 PLACE = Place(

@@ -45,6 +45,11 @@ def _missing(what: str) -> None:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator:
+    yield from chromium()
+
+
+def chromium() -> Iterator:
+    """Start Chromium; stop it at the end. For a fixture of a package or a module."""
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
@@ -56,11 +61,11 @@ def browser() -> Iterator:
     )
     with sync_playwright() as play:
         try:
-            chromium = play.chromium.launch(executable_path=found, args=FLAGS)
+            started = play.chromium.launch(executable_path=found, args=FLAGS)
         except Error:
             _missing("Chromium")
-        yield chromium
-        chromium.close()
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="package")

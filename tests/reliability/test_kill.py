@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.browser.conftest import PATIENCE, browser  # noqa: F401
+from tests.browser.conftest import PATIENCE, chromium
 from tests.browser.steps import wait_result, wait_status
 from tests.reliability.kill import kill
 from tests.reliability.server import STAND_IN, serving
@@ -20,8 +20,13 @@ def test_killed_in_the_middle_of_everything_it_starts_clean(tmp_path) -> None:
     assert counts["votes counted"] >= 4 and counts["files fetched whole"] >= 1
 
 
+@pytest.fixture(scope="module")
+def browser():
+    yield from chromium()
+
+
 @pytest.fixture
-def page(browser):  # noqa: F811
+def page(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     page.set_default_timeout(PATIENCE)

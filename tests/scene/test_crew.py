@@ -22,7 +22,7 @@ from tests.scene.arrays import ArrayScene, ground
 
 ROOT = Path(__file__).parents[2]
 CHOICES = Choices(settings=Settings(base="bicubic", refine=False), dtype="float32", side=64)
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 class Cluster:

@@ -37,8 +37,8 @@ times a second, would leave the run itself little time."""
 NO_RESULT = "There is no refined result to measure; press Super-resolve first."
 NO_PICTURE = "There is no result to sample; press Super-resolve first."
 NO_INPUT = (
-    "There is no input any more: what was here was not used for long and is deleted; choose a "
-    "sample, or upload the patch again."
+    "There is no input any more: the server was restarted, or what was here was not used for long "
+    "and is deleted; choose a sample, or upload the patch again."
 )
 QUESTIONS = {
     "scale": "How do its numbers become reflectance?",
