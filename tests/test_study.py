@@ -23,7 +23,6 @@ from ldsr.errors import LdsrError
 from ldsr.web.studio import Studio
 from ldsr.web.study import calls as study_calls
 from ldsr.web.study import prepare as study_prepare
-from ldsr.web.study.calls import StudyCalls
 from tests.conftest import make_patch
 from tests.fakes import FakePipeline, closed_gate, wait_for
 
@@ -319,7 +318,7 @@ WISH = {"ask": "prepare", "kind": "camera", "exposure": 0.5, "seed": 3}
 
 
 def test_prepare_then_rate_and_read_the_results(studio, tmp_path):
-    calls = StudyCalls(studio, StudyStore(tmp_path))
+    calls = study_calls.StudyCalls(studio, StudyStore(tmp_path))
     assert [one["key"] for one in calls.answer({"ask": "hello"})["methods"]] == [
         "bicubic",
         "regression",
@@ -350,7 +349,7 @@ def test_prepare_then_rate_and_read_the_results(studio, tmp_path):
 
 def test_preparing_is_cancelled_by_who_began_and_holds_nobody_up(studio, tmp_path):
     studio.pipeline = closed_gate()
-    calls = StudyCalls(studio, StudyStore(tmp_path))
+    calls = study_calls.StudyCalls(studio, StudyStore(tmp_path))
     ticket = calls.answer(WISH | {"methods": ["base"]})["ticket"]
     assert "Another study" in calls.answer(WISH | {"methods": ["base"]})["refused"]
     wait_for(lambda: studio.pipeline.busy == 1)
@@ -365,7 +364,7 @@ def test_preparing_is_cancelled_by_who_began_and_holds_nobody_up(studio, tmp_pat
 
 
 def test_wrong_asks_are_answered_with_a_sentence(studio, tmp_path, monkeypatch):
-    calls = StudyCalls(studio, StudyStore(tmp_path))
+    calls = study_calls.StudyCalls(studio, StudyStore(tmp_path))
     for ask in (
         None,
         {"ask": "drop"},
