@@ -153,4 +153,4 @@ def test_one_pair_is_enlarged_and_the_keyboard_leads_on(open_gallery):
     assert page.get_attribute("#large .output img", "src") == "pictures/d_base.jpg"
     page.keyboard.press("Escape")
     assert not page.is_visible("#large")
-    assert page.evaluate("document.activeElement.closest('.card').dataset.name") == "d"
+    page.wait_for_function("document.activeElement.closest('.card')?.dataset.name === 'd'")
