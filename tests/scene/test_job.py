@@ -40,7 +40,7 @@ def change(choices: Choices, **settings: object) -> Choices:
         {"base": "sr3", "cascade": True},
         {"base": "regression", "refine_strength": 0.6},
         {"semantics": "forest:0.5, water:0.5", "tag_weight": 2.0},
-        {"base": "bicubic", "refine": True, "samples": 2},
+        {"samples": 2},
     ],
 )
 def test_windows_equal_the_picture_done_at_once(
