@@ -24,6 +24,9 @@ RUN = """rules => axe.run(document, rules ? {runOnly: rules} :
   {rules: {'target-size': {enabled: true}}}).then(found => found.violations.flatMap(one =>
   one.nodes.map(node => `${one.impact} ${one.id}: ${node.html.slice(0, 120)} | ` +
   (node.any[0] || node.all[0] || node.none[0] || {}).message)))"""
+RESTING = """() => document.getAnimations().every(one => one.playState !== 'running' ||
+  one.effect.getComputedTiming().endTime === Infinity)"""
+"""Nothing is on its way in or out: half faded, a text has not the contrast it comes to have."""
 CONTROLS = (
     *("button", "link", "textbox", "searchbox", "spinbutton", "slider", "checkbox", "radio"),
     *("switch", "combobox", "listbox", "tab", "DisclosureTriangle", "Date"),
@@ -43,10 +46,9 @@ def axe(page, rules: list[str] | None = None) -> list[str]:
     """What axe-core finds wrong, of any impact; the rules are all of them unless given."""
     if not page.evaluate("'axe' in window"):
         page.evaluate((resources.files("axe_playwright_python") / "axe.min.js").read_text())
-        if page.locator("#actions").count() == 0:
-            return page.evaluate(RUN, rules)
         # what lies under the bar that stays at the bottom comes out when one scrolls
         page.add_style_tag(content="#actions { position: relative !important; bottom: 0 }")
+    page.wait_for_function(RESTING)
     return page.evaluate(RUN, rules)
 
 
