@@ -42,7 +42,7 @@ def build_app(
     from ldsr.web.hosting.health import health_routes
     from ldsr.web.hosting.login import Login
     from ldsr.web.hosting.upload_limit import UploadLimit
-    from ldsr.web.hosting.visitors import Visits, asking
+    from ldsr.web.hosting.visitors import Callers, Visits, asking
     from ldsr.web.maps.picker import map_routes
     from ldsr.web.remote.endpoints import connect_remote
     from ldsr.web.report import report_routes
@@ -84,6 +84,7 @@ def build_app(
         Middleware(Login, metrics_open=metrics_open),
         Middleware(UploadLimit, most=theme.MAX_UPLOAD),
         Middleware(Visits, store=studio.store),
+        Middleware(Callers),
     ]
     served = {"routes": [*ours, *story_routes(), *health_routes(studio)], "middleware": guards}
     return page, options | {"app_kwargs": served}

@@ -43,7 +43,10 @@ def finer(patch: Patch, change: float = 0.0) -> Patch:
 
 
 def ask_mcp(
-    url: str, *calls: tuple[str, dict], heard: list[str] | None = None
+    url: str,
+    *calls: tuple[str, dict],
+    heard: list[str] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> tuple[list, list]:
     """List the tools, then call some; with `heard`, also ask how far they are."""
 
@@ -54,7 +57,7 @@ def ask_mcp(
 
     async def talk() -> tuple[list, list]:
         async with (
-            streamablehttp_client(f"{url}gradio_api/mcp/") as (read, write, _),
+            streamablehttp_client(f"{url}gradio_api/mcp/", headers) as (read, write, _),
             ClientSession(read, write) as session,
         ):
             await session.initialize()

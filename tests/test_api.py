@@ -338,6 +338,17 @@ def test_mcp_tells_how_far_a_call_is(here: Here) -> None:
     assert any("step" in line or "Starting" in line for line in heard), heard
 
 
+def test_an_mcp_caller_is_counted_by_address(here: Here, monkeypatch) -> None:
+    asked, asking = [], here.studio.asking
+    monkeypatch.setattr(here.studio, "asking", lambda: asked.append(asking()) or asked[-1])
+    call = ("super_resolve", {"sample": "austria_fields"})
+    for hops in ({"x-forwarded-for": "9.9.9.9, 8.8.4.4"}, {}):
+        _, (made,) = ask_mcp(here.url, call, headers=hops)
+        assert not made.isError
+    # a caller writes what it likes; what the nearest hop wrote comes last
+    assert {one.person for one in asked} == {"8.8.4.4", ""}
+
+
 def test_mcp_tells_what_is_wrong(here: Here) -> None:
     _, (unknown, wrong) = ask_mcp(
         here.url,

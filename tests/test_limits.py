@@ -16,7 +16,7 @@ from ldsr.settings import Settings
 from ldsr.web.evaluate.desk import Desk
 from ldsr.web.evaluate.leaderboard import Board
 from ldsr.web.hosting.limits import Limits, read_limits
-from ldsr.web.hosting.visitors import Visits, asking, person_of, session_of
+from ldsr.web.hosting.visitors import Callers, Visits, asking, person_of, session_of
 from ldsr.web.maps import flows as map_flows
 from ldsr.web.pictures import Shown
 from ldsr.web.resolve import flows
@@ -233,3 +233,24 @@ def test_an_open_page_is_a_visit() -> None:
 )
 def test_which_connection_is_a_page(path: str, root: str, session: str) -> None:
     assert session_of({"type": "http", "path": path, "root_path": root}) == session
+
+
+@pytest.mark.parametrize(
+    ("path", "peer", "before", "after"),
+    [
+        ("/gradio_api/mcp/", "8.8.4.4", None, "8.8.4.4"),
+        ("/gradio_api/mcp/", "8.8.4.4", "9.9.9.9", "9.9.9.9, 8.8.4.4"),
+        ("/studio/gradio_api/mcp", "10.0.0.2", "9.9.9.9", "9.9.9.9, 10.0.0.2"),
+        ("/gradio_api/mcp/", "127.0.0.1", None, None),
+        ("/gradio_api/mcp/", "127.0.0.1", "9.9.9.9", "9.9.9.9"),
+        ("/gradio_api/queue/join", "8.8.4.4", None, None),
+    ],
+)
+def test_a_call_over_mcp_says_where_it_comes_from(path, peer, before, after) -> None:
+    async def tell(request) -> PlainTextResponse:
+        return PlainTextResponse(request.headers.get("x-forwarded-for") or "nothing")
+
+    site = Starlette(routes=[Route("/{path:path}", tell)])
+    client = TestClient(Callers(site), client=(peer, 5), root_path=path.partition("/gradio")[0])
+    headers = {} if before is None else {"x-forwarded-for": before}
+    assert client.get(path, headers=headers).text == (after or "nothing")

@@ -6,7 +6,7 @@ one it forwards, as long as the proxy is on this machine or in its private netwo
 
 import contextlib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gradio.context import LocalContext
@@ -18,6 +18,8 @@ from ldsr.web.studio import Asking
 
 HEARTBEAT = "/gradio_api/heartbeat/"
 """Where a page holds a connection for as long as it is open; then comes its session."""
+MCP = "/gradio_api/mcp"
+"""Where programs call tools; for each call Gradio asks itself, with the headers it came with."""
 
 
 def asking() -> Asking:
@@ -54,6 +56,36 @@ def person_of(peer: str, headers: Mapping[str, str], user: str = "") -> str:
     if isinstance(found, ipaddress.IPv6Address):  # a house has a network of its own
         found = ipaddress.ip_network((found, 64), strict=False)
     return " ".join(filter(None, (str(found or "unknown"), user)))
+
+
+class Callers:
+    """Middleware that writes into a call over MCP where it comes from, as a proxy does.
+
+    Without it, every call would seem to come from this machine: the limits of a person would count
+    for nobody.
+
+    Args:
+        app: what stands behind it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http" and route_path(scope).startswith(MCP):
+            peer = (scope.get("client") or ("",))[0]
+            found = _address(peer)
+            if found is not None and not found.is_loopback:
+                scope = {**scope, "headers": _forwarded(scope["headers"], peer.encode())}
+        await self._app(scope, receive, send)
+
+
+def _forwarded(headers: Iterable[tuple[bytes, bytes]], peer: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers with one hop more."""
+    name, headers = b"x-forwarded-for", list(headers)
+    hops = [value for key, value in headers if key == name]
+    return [*(one for one in headers if one[0] != name), (name, b", ".join([*hops, peer]))]
 
 
 class Visits:

@@ -232,13 +232,9 @@ async def sample(
     except LdsrError as error:
         yield screen(state, status("error", public(error)))
         return
-    pace = Pace()
     try:
-        while not job.ended and studio.turn(visitor) == turn:
-            line = job_status(job, time.monotonic())
-            if pace.now(job, line["text"]):
-                yield [state, sampling_value(state["viewer"], key, job, line), line, *_busy()]
-            await asyncio.sleep(POLL)
+        async for line in _lines(studio, job, visitor, turn):
+            yield [state, sampling_value(state["viewer"], key, job, line), line, *_busy()]
         shot = await asyncio.to_thread(_sampled, studio, state, shown, job)  # draws pictures
         if studio.turn(visitor) == turn:
             yield shot
@@ -272,14 +268,10 @@ async def measure(studio: Studio, state: dict[str, Any], visitor: str) -> AsyncI
     except LdsrError as error:
         yield screen(state, status("error", public(error)))
         return
-    pace = Pace()
+    viewer = state["viewer"] | {"sensitivity": {"can": False, "text": "Measuring …"}}
     try:
-        while not job.ended and studio.turn(visitor) == turn:
-            line = job_status(job, time.monotonic(), measuring=True)
-            viewer = state["viewer"] | {"sensitivity": {"can": False, "text": "Measuring …"}}
-            if pace.now(job, line["text"]):
-                yield [state, viewer, line, *_busy()]
-            await asyncio.sleep(POLL)
+        async for line in _lines(studio, job, visitor, turn, measuring=True):
+            yield [state, viewer, line, *_busy()]
         if studio.turn(visitor) == turn:
             yield _measured(studio, state, shown, job)
     finally:
@@ -297,6 +289,18 @@ def _measured(studio: Studio, state: dict[str, Any], shown: Shown, job: Job) -> 
     done = state | {"viewer": viewer_value(state["shown"], shown, page=page)}
     seconds = time.monotonic() - job.started
     return screen(done, status("done", "Measured how much the tags matter.", clock=seconds))
+
+
+async def _lines(
+    studio: Studio, job: Job, visitor: str, turn: int, *, measuring: bool = False
+) -> AsyncIterator[dict[str, Any]]:
+    """Give the status lines of a job, until it has ended or the visitor does something else."""
+    pace = Pace()
+    while not job.ended and studio.turn(visitor) == turn:
+        line = job_status(job, time.monotonic(), measuring=measuring)
+        if pace.now(job, line["text"]):
+            yield line
+        await asyncio.sleep(POLL)
 
 
 async def follow(
