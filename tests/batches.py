@@ -30,6 +30,9 @@ class Tiny:
         self.seen: list[str] = []
         self.before: Callable[[str], None] = lambda name: None
 
+    def check_memory(self, size, settings):
+        self._pipeline.check_memory(size, settings)
+
     def __call__(self, patch, settings):
         self.seen.append(patch.source.name)
         self.before(patch.source.name)

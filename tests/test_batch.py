@@ -109,6 +109,17 @@ def test_one_that_fails_does_not_end_the_others(pictures, tiny, tmp_path, capsys
     assert tiny.seen.count("c.tif") == 1, "what says why is not tried again"
 
 
+def test_one_that_memory_does_not_last_for_is_told(tiny, tmp_path, monkeypatch) -> None:
+    source = make_pictures(tmp_path / "in", "a.tif")
+    make_pictures(source, "large.tif", size=(64, 64))
+    monkeypatch.setattr("ldsr.memory.free_memory", lambda: 120_000_000)
+    assert do(source, tmp_path / "out") == 2
+    rows = table(tmp_path / "out")
+    assert [rows[name]["state"] for name in ("a", "large")] == ["done", "failed"]
+    assert "A picture of 64 x 64 pixels" in rows["large"]["sentence"]
+    assert "0.1 GB are free; up to " in rows["large"]["sentence"] and tiny.seen == ["a.tif"]
+
+
 def test_an_accident_is_tried_again_and_then_told_on_one_line(
     pictures, tiny, tmp_path, capsys
 ) -> None:

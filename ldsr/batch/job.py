@@ -105,6 +105,7 @@ def resolve_patch(machine: Machine, settings: Settings, patch: Patch) -> SuperRe
     try:
         pipeline = pipeline_for(machine)
         with LOCK:
+            pipeline.check_memory(patch.size, settings)
             return pipeline(patch, settings)
     except LdsrError as error:
         return str(error)
