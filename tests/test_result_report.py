@@ -266,6 +266,24 @@ def test_without_samples_it_says_how_to_get_them():
     assert NO_PLACE in text and "The intervals are uncalibrated" in text
 
 
+def test_numbers_of_close_places_stand_beside_each_other():
+    sampled = result_of(samples=2)
+    corners = [(0, 4), (20, 20), (22, 30), (34, 22), (150, 150)]  # in pixels of 192
+    places = tuple(
+        dataclasses.replace(PLACE, outline=((row, col), (row + 5, col), (row + 5, col + 5)))
+        for row, col in corners
+    )
+    found = dataclasses.replace(sampled.uncertainty, places=places)
+    page = to_html(dataclasses.replace(sampled, uncertainty=found))
+    pin = r'class="pin (\w+)" style="left:([\d.]+)%;top:([\d.]+)%".*?>(\d)</span>'
+    pins = re.findall(pin, page)
+    assert [pin[0] for pin in pins[:2]] == ["below", "above"] and pins[4][0::3] == ("above", "5")
+    ways = {"above": (0, -3.5), "below": (0, 3.5), "left": (-3.5, 0), "right": (3.5, 0)}
+    middles = np.array([np.add([float(x), float(y)], ways[side]) for side, x, y, _ in pins])
+    apart = np.abs(middles[:, None] - middles).max(-1) + 100 * np.eye(len(pins))
+    assert apart.min() >= 6 and middles.min() >= 0
+
+
 def test_an_unknown_licence_is_said_to_be_unknown():
     text = read(result_of(placed(kind="upload", name="field.tif", acquired=None))).text
     assert UNKNOWN_LICENCE in text and "Copernicus" not in text.partition("Run sheet")[0]

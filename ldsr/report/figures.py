@@ -2,6 +2,7 @@
 
 import base64
 import html
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,10 +11,10 @@ from ldsr.data import scl
 from ldsr.report import passages
 from ldsr.report.ground import Ground, find_ground
 from ldsr.report.pictures import Heat, Pictures
-from ldsr.result import SuperResolution
+from ldsr.result import Place, SuperResolution
 
-BELOW = 0.08
-"""Share of the height above which a place's number is put below it."""
+PIN = 0.07
+"""Side of a place's number, as a share of the picture's."""
 NORTH = (
     '<svg viewBox="0 0 20 30"><path d="M10 1 17 17 10 13 3 17z"/>'
     '<text x="10" y="29" text-anchor="middle">N</text></svg>'
@@ -69,16 +70,8 @@ def uncertainty_figure(result: SuperResolution, pictures: Pictures, about: str) 
     """Figure of the uncertainty with the places to check, numbered."""
     heat, places = pictures.maps["uncertainty"], result.uncertainty.places
     title, _, words = about.partition(": ")
-    height, width = result.sr.size
-    outlines, pins = [], []
-    for number, place in enumerate(places, 1):
-        points = " ".join(f"{col:g},{row:g}" for row, col in place.outline)
-        outlines.append(f'<polygon points="{points}"/>')
-        (top, left), (bottom, right) = (of(place.outline, axis=0) for of in (np.min, np.max))
-        kind = "pin below" if top / height < BELOW else "pin"
-        row = bottom if top / height < BELOW else top
-        at = f"left:{50 * (left + right) / width:.1f}%;top:{100 * row / height:.1f}%"
-        pins.append(f'<span class="{kind}" style="{at}" aria-hidden="true">{number}</span>')
+    outlines = [" ".join(f"{col:g},{row:g}" for row, col in place.outline) for place in places]
+    shapes = "".join(f'<polygon points="{points}"/>' for points in outlines)
     count = f"{len(places)} place{'' if len(places) == 1 else 's'} to check"
     return _figure(
         heat.content,
@@ -86,9 +79,39 @@ def uncertainty_figure(result: SuperResolution, pictures: Pictures, about: str) 
         find_ground(result.lr),
         pictures.size,
         alt=f"Map of uncertainty: mean {heat.mean:.3g} % of the brightness, {count}",
-        over=_svg("".join(outlines), (height, width), "places") + "".join(pins),
+        over=_svg(shapes, result.sr.size, "places") + _pins(places, result.sr.size),
         under=_legend(heat, "% of the brightness"),
     )
+
+
+def _pins(places: Sequence[Place], size: tuple[int, int]) -> str:
+    """The numbers of places, each at the first side of its outline where there is room for it."""
+    taken: list[np.ndarray] = []
+    pins = []
+
+    def room(at: np.ndarray) -> float:
+        others = [np.abs(at - other).max() for other in taken]
+        return min(PIN, 2 * at.min(), 2 * (1 - at).min(), *others)
+
+    for number, place in enumerate(places, 1):
+        outline = np.array(place.outline) / size
+        low, high = outline.min(0), outline.max(0)
+        row, col = (low + high) / 2
+        sides = {  # where the number begins, and where it goes from there
+            "above": ((low[0], col), (-1, 0)),
+            "below": ((high[0], col), (1, 0)),
+            "left": ((row, low[1]), (0, -1)),
+            "right": ((row, high[1]), (0, 1)),
+        }
+        middles = {
+            side: np.array(at) + PIN / 2 * np.array(way) for side, (at, way) in sides.items()
+        }
+        side = max(sides, key=lambda side: room(middles[side]))
+        taken.append(middles[side])
+        down, right = sides[side][0]
+        at = f"left:{100 * right:.1f}%;top:{100 * down:.1f}%"
+        pins.append(f'<span class="pin {side}" style="{at}" aria-hidden="true">{number}</span>')
+    return "".join(pins)
 
 
 def mask_figure(result: SuperResolution, pictures: Pictures) -> str:
