@@ -119,9 +119,15 @@ def test_reading_from_a_server_that_never_answers_ends(monkeypatch) -> None:
         answer.wait(30)
         raise LdsrError("too late to be heard")
 
-    shots = collect(map_flows.read(studio, dict(flows.EMPTY), "me", find))
-    answer.set()
-    changes, shot = shots[-1]
+    async def ask() -> list:
+        told = []
+        async for one in map_flows.read(studio, dict(flows.EMPTY), "me", find):
+            told.append(one)
+            if one[0]["state"] == "error":
+                answer.set()  # the loop does not end before its thread
+        return told
+
+    changes, shot = asyncio.run(ask())[-1]
     assert changes["state"] == "error" and changes["message"].startswith("The scene's server did")
     assert shot[2]["text"] == changes["message"] and not studio.cancel("me")
 

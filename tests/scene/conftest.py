@@ -25,4 +25,11 @@ def tiny_crew(tiny_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Here:
 
 @pytest.fixture
 def scene() -> ArrayScene:
+    """Nine windows of 64."""
     return ArrayScene(ground((180, 190)))
+
+
+@pytest.fixture
+def strip() -> ArrayScene:
+    """Three windows of 64 side by side, for what a network computes: a fifth of the work."""
+    return ArrayScene(ground((64, 190)))

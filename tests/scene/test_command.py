@@ -186,7 +186,7 @@ def test_a_mosaic_equals_the_picture_it_was_cut_from(tmp_path: Path, tiny_crew: 
 
 def test_sigterm_stops_it_and_resume_goes_on(tmp_path: Path) -> None:
     """A process of its own with the real model, stopped between windows."""
-    scene = write_scene(tmp_path / "scene.tif", (800, 790))
+    scene = write_scene(tmp_path / "scene.tif", (480, 470))
     out, state, whole = tmp_path / "sr.tif", tmp_path / "state.json", tmp_path / "whole.tif"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LDSR_THREADS": "1"}
 

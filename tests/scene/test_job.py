@@ -31,10 +31,30 @@ def change(choices: Choices, **settings: object) -> Choices:
     return dataclasses.replace(choices, settings=dataclasses.replace(choices.settings, **settings))
 
 
+def compare(scene: ArrayScene, folder: Path, crew: Here, **settings: object) -> int:
+    """Make a picture at once and in windows, and see that they are equal.
+
+    Returns:
+        How many windows there were.
+    """
+    choices = Choices(settings=QUICK, dtype="float32", exact=True, detail=True)
+    choices = change(choices, **settings)
+    once, _ = made(scene, folder / "once.tif", crew, dataclasses.replace(choices, side=256))
+    cut, sheet = made(scene, folder / "cut.tif", crew, dataclasses.replace(choices, side=64))
+    np.testing.assert_allclose(cut, once, atol=1e-4)
+    assert np.ptp(once[:4]) > 0.05 and np.isfinite(cut).all()
+    return sheet["windows"]["count"]
+
+
+def test_windows_equal_the_picture_done_at_once(
+    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
+) -> None:
+    assert compare(scene, tmp_path, tiny_crew) == 9
+
+
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
         {"eta": 1.0},
         {"sampler": "dpm", "steps": 4},
         {"base": "sr3", "cascade": True},
@@ -43,37 +63,30 @@ def change(choices: Choices, **settings: object) -> Choices:
         {"samples": 2},
     ],
 )
-def test_windows_equal_the_picture_done_at_once(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, settings: dict
+def test_whatever_is_chosen_windows_equal_the_picture(
+    strip: ArrayScene, tmp_path: Path, tiny_crew: Here, settings: dict
 ) -> None:
-    choices = Choices(settings=QUICK, dtype="float32", exact=True, detail=True)
-    choices = change(choices, **settings)
-    once, _ = made(scene, tmp_path / "once.tif", tiny_crew, dataclasses.replace(choices, side=256))
-    cut, sheet = made(scene, tmp_path / "cut.tif", tiny_crew, dataclasses.replace(choices, side=64))
-    assert sheet["windows"]["count"] == 9
-    np.testing.assert_allclose(cut, once, atol=1e-4)
-    assert np.ptp(once[:4]) > 0.05 and np.isfinite(cut).all()
+    assert compare(strip, tmp_path, tiny_crew, **settings) == 3
 
 
 def test_without_shared_noise_windows_would_differ(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
+    strip: ArrayScene, tmp_path: Path, tiny_crew: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test above can fail: this is what it looks like."""
+    """The tests above can fail: this is what it looks like."""
     choices = Choices(settings=QUICK, dtype="float32", exact=True)
-    once, _ = made(scene, tmp_path / "once.tif", tiny_crew, dataclasses.replace(choices, side=256))
+    once, _ = made(strip, tmp_path / "once.tif", tiny_crew, dataclasses.replace(choices, side=256))
     field = worker.NoiseField
     monkeypatch.setattr(
         worker,
         "NoiseField",
         lambda seed, row, column, size: field(seed, row=0, column=0, size=size),
     )
-    cut, _ = made(scene, tmp_path / "cut.tif", tiny_crew, dataclasses.replace(choices, side=64))
+    cut, _ = made(strip, tmp_path / "cut.tif", tiny_crew, dataclasses.replace(choices, side=64))
     assert np.abs(cut - once).max() > 1e-3
 
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_no_seam_can_be_seen(
-    scene: ArrayScene,
     tmp_path: Path,
     tiny_crew: Here,
     monkeypatch: pytest.MonkeyPatch,
@@ -81,6 +94,7 @@ def test_no_seam_can_be_seen(
 ) -> None:
     """Steps across the borders of windows are no larger than where there is no border, in the
     usual mode too; of windows that share nothing they are."""
+    scene = ArrayScene(ground((128, 136)))
     choices = Choices(settings=QUICK, dtype="float32", side=64)
     whole = dataclasses.replace(choices, side=256)
     once, _ = made(scene, tmp_path / "once.tif", tiny_crew, whole)
@@ -108,22 +122,22 @@ def _steps(picture: np.ndarray, axis: int, borders: list[int]) -> float:
 
 
 def test_the_file_lies_on_the_input_and_says_what_it_holds(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
+    strip: ArrayScene, tmp_path: Path, tiny_crew: Here
 ) -> None:
     out = tmp_path / "sr.tif"
     choices = Choices(settings=QUICK, side=64, detail=True)
-    values, sheet = made(scene, out, tiny_crew, choices)
+    values, sheet = made(strip, out, tiny_crew, choices)
     floats, _ = made(
-        scene, tmp_path / "f.tif", tiny_crew, dataclasses.replace(choices, dtype="float32")
+        strip, tmp_path / "f.tif", tiny_crew, dataclasses.replace(choices, dtype="float32")
     )
     # random networks draw what no surface reflects: uint16 ends at -0.0999
     np.testing.assert_allclose(values, floats.clip(-0.0999, 6.4535), atol=0.51e-4)
     valid, errors, warnings = cog_validate(str(out), strict=True)
     assert valid and not errors and not warnings
     with rasterio.open(out) as file:
-        assert file.crs == scene.crs and file.res == (2.5, 2.5) and file.shape == (720, 760)
-        assert file.transform @ (0, 0) == scene.transform @ (0, 0)
-        assert file.transform @ (760, 720) == scene.transform @ (190, 180)
+        assert file.crs == strip.crs and file.res == (2.5, 2.5) and file.shape == (256, 760)
+        assert file.transform @ (0, 0) == strip.transform @ (0, 0)
+        assert file.transform @ (760, 256) == strip.transform @ (190, 64)
         assert file.dtypes == ("uint16",) * 5 and file.nodata == 0
         assert file.descriptions[:4] == ("R (B04)", "G (B03)", "B (B02)", "NIR (B08)")
         assert file.tags()["weights_sha256"] == "0" * 64
@@ -135,13 +149,12 @@ def test_the_file_lies_on_the_input_and_says_what_it_holds(
     assert not job_folder(out).exists()
 
 
-def test_seen_again_at_10_m_it_is_the_input(
-    scene: ArrayScene, tmp_path: Path, tiny_crew: Here
-) -> None:
+def test_seen_again_at_10_m_it_is_the_input(tmp_path: Path, tiny_crew: Here) -> None:
     import torch
 
     from ldsr.consistency import degrade
 
+    scene = ArrayScene(ground((128, 136)))
     choices = Choices(settings=QUICK, dtype="float32", side=64)
     picture, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
     seen = degrade(torch.from_numpy(picture).float()[None])[0].numpy()
@@ -256,12 +269,12 @@ def test_uncertainty_is_that_of_the_run(tmp_path: Path, tiny_crew: Here, tiny_pi
     np.testing.assert_array_equal(values[5:], result.uncertainty.half_width(0.9))
 
 
-def test_tags_are_those_of_the_scene(scene: ArrayScene, tmp_path: Path, tiny_crew: Here) -> None:
+def test_tags_are_those_of_the_scene(strip: ArrayScene, tmp_path: Path, tiny_crew: Here) -> None:
     choices = Choices(settings=dataclasses.replace(QUICK, semantics="spectral"), side=64)
-    _, sheet = made(scene, tmp_path / "sr.tif", tiny_crew, choices)
+    _, sheet = made(strip, tmp_path / "sr.tif", tiny_crew, choices)
     from ldsr.semantics.sources import find_tags
 
-    tags, _ = find_tags("spectral", scene.sample())
+    tags, _ = find_tags("spectral", strip.sample())
     assert sheet["tags"]["source"] == "spectral"
     assert sheet["tags"]["probabilities"] == {name: round(p, 4) for name, p in tags.items()}
 
