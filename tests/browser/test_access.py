@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.browser import steps
-from tests.browser.conftest import HERE, _pages, _serve
+from tests.browser.conftest import HERE, PATIENCE, _pages, _serve
 from tests.browser.test_scene_jobs import large  # noqa: F401
 
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -256,6 +256,7 @@ def test_axe_finds_nothing_on_the_real_page(open_page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_in_presentation_mode(open_access, access, scheme):
     page = open_access(scheme=scheme)
+    steps.wait_result(page)  # nothing of it is still on its way
     page.goto(access + page.get_attribute(".present", "href"))
     page.wait_for_function("[...document.images].every(image => image.complete)")
     assert axe(page) == []
@@ -303,6 +304,7 @@ def test_help_comes_by_mouse_and_by_keys_and_goes(open_access):
 def test_on_a_phone_a_tap_says_what_a_control_does(browser, access):
     context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
     page = context.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(access)
     steps.wait_result(page)
     page.tap("[data-explain]")

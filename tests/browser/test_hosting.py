@@ -124,6 +124,7 @@ def test_a_script_in_a_text_does_not_run(browser, below: str, tiles: str) -> Non
     with proxied(below) as proxy:
         context = browser.new_context()
         page = context.new_page()
+        page.set_default_timeout(PATIENCE)
         refused: list[str] = []
         page.on("console", lambda line: refused.append(line.text))
         page.goto(proxy.url)

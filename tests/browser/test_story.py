@@ -215,6 +215,7 @@ def test_present_button_and_saved_file(open_stand_in, tmp_path, browser) -> None
     assert path.name == "ldsr-studio-story.html"
     context = browser.new_context(offline=True)
     again = context.new_page()
+    again.set_default_timeout(PATIENCE)
     again.goto(path.as_uri())
     assert walk(again, "PageDown", sum(STEPS) - 1) == NAMES
     context.close()
