@@ -4,7 +4,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 # before torch: where two processes test, each takes its share of the processor
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
@@ -137,22 +136,6 @@ def make_patch(
 def patch() -> Patch:
     """A small georeferenced patch, not square."""
     return make_patch()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With --dist loadfile one process gets all tests of the page, the others go file by file.
-
-    Two browsers at once would draw what nobody looks at, and keep the processor from everybody.
-    """
-    from xdist.scheduler import LoadFileScheduling
-
-    class OneBrowser(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            page = "tests/browser/"
-            return page if nodeid.startswith(page) else super()._split_scope(nodeid)
-
-    return OneBrowser(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -27,10 +27,12 @@ def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 @pytest.fixture
 def as_before() -> Iterator[None]:
-    """Set the log of the process back to how it was."""
+    """Begin with uvicorn as it starts, and set the log of the process back to how it was."""
     root, names = logging.getLogger(), ("", *logs.OURS, *logs.UVICORN, "uvicorn.access")
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     handlers = list(root.handlers)
+    for name in logs.UVICORN:
+        logging.getLogger(name).setLevel(logging.INFO)  # a server of another test is silent
     yield
     root.handlers[:] = handlers
     for logger, level in before:

@@ -209,14 +209,29 @@ def _connected(address: str) -> "Iterator[Client]":
                 f"The scheduler at {address} has no workers after {PATIENCE:.0f} s; start some "
                 f"with: dask worker {address}"
             ) from None
-        try:
-            client.run(able)
-        except Exception as error:
-            raise LdsrError(
-                f"The workers at {address} cannot run this program ({one_line(error)}); install "
-                "its requirements there and start them in the repository's folder."
-            ) from None
+        _check_able(client, address)
         yield client
+
+
+def _check_able(client: "Client", address: str) -> None:
+    """Have the workers import what the work needs; one that leaves meanwhile is not missed.
+
+    Raises:
+        LdsrError: one of them cannot, or none answers.
+    """
+    from distributed.comm import CommClosedError
+
+    found = client.run(able, on_error="return").values()
+    told = [one for one in found if not isinstance(one, CommClosedError)]
+    if not told:
+        raise LdsrError(
+            f"The workers at {address} do not answer; see whether they run, then start again."
+        )
+    for error in (one for one in told if isinstance(one, Exception)):
+        raise LdsrError(
+            f"The workers at {address} cannot run this program ({one_line(error)}); install "
+            "its requirements there and start them in the repository's folder."
+        )
 
 
 @contextlib.contextmanager

@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from distributed.comm import CommClosedError
 
 from ldsr.errors import LdsrError
 from ldsr.scene import crew as crews
@@ -54,7 +56,7 @@ class Cluster:
             "PYTHONPATH": str(ROOT) if python_path is None else python_path,
             "LDSR_THREADS": "1",
             # a worker that says nothing for so long is taken for lost
-            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "3s",
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "12s",
         }
         command = [sys.executable, "-m", f"distributed.cli.{name}", *more]
         log = (self.folder / f"{name}.log").open("a")
@@ -192,6 +194,21 @@ def test_a_scheduler_without_workers(cluster: Cluster, monkeypatch: pytest.Monke
         gather_crew(scheduler=cluster.address),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([True, CommClosedError("gone")], None),
+        ([CommClosedError("gone")], "The workers at tcp://a:1 do not answer; see whether they run"),
+        ([], "do not answer"),
+        ([True, ImportError("No ldsr")], r"cannot run this program \(ImportError: No ldsr\)"),
+    ],
+)
+def test_a_worker_that_leaves_while_they_are_checked(found: list, said: str | None) -> None:
+    client = SimpleNamespace(run=lambda *_, on_error: dict(enumerate(found)))
+    with pytest.raises(LdsrError, match=said) if said else contextlib.nullcontext():
+        crews._check_able(client, "tcp://a:1")
 
 
 def test_workers_that_do_not_know_the_program(cluster: Cluster) -> None:
