@@ -221,7 +221,9 @@ def _check_able(client: "Client", address: str) -> None:
     """
     from distributed.comm import CommClosedError
 
-    found = client.run(able, on_error="return").values()
+    found = ()
+    with contextlib.suppress(OSError):  # the scheduler has gone
+        found = client.run(able, on_error="return").values()
     told = [one for one in found if not isinstance(one, CommClosedError)]
     if not told:
         raise LdsrError(
